@@ -1,0 +1,90 @@
+# What a person types. `make` alone lists the targets.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+# Tools that are built once for all clones of the project (cargo-deny, helm, ...).
+TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/samlgate-tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust generated schema interop bench \
+	test-chart test-image deny tools
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+rust:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it as https://www.rust-lang.org/tools/install says, then try again." >&2; exit 1; }
+
+setup-build: rust
+	@scripts/install-packages.sh build
+
+setup: rust ## install the Debian packages that building and testing need
+	@scripts/install-packages.sh build test
+
+build: setup-build ## the release binary, target/release/samlgate
+	$(CARGO) build --release --locked
+
+demo: setup-build ## a demo IdP, a small dashboard and samlgate in front, on localhost
+	$(CARGO) build --locked --bin samlgate --example demo
+	@exec target/debug/examples/demo
+
+test: setup fmt lint unit pure-rust generated interop test-chart deny ## everything that must pass
+	$(call say,all tests passed)
+
+test-fast: fmt lint unit ## what one runs while working
+
+fmt: rust
+	$(call say,format)
+	$(CARGO) fmt --check
+
+lint: rust
+	$(call say,clippy: default features)
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(call say,clippy: pure Rust)
+	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
+
+unit: rust
+	$(call say,tests: default features)
+	$(CARGO) test --locked
+
+pure-rust: rust ## the tests without the second signature engine
+	$(call say,tests: without the second opinion)
+	$(CARGO) test --locked --no-default-features --lib --test it
+
+generated: rust ## is what is generated up to date?
+	$(call say,generated files)
+	@$(CARGO) run --locked -q -- schema | diff -u config/schema.json - || { echo "config/schema.json is out of date: make schema" >&2; exit 1; }
+
+schema: rust ## write config/schema.json
+	$(CARGO) run --locked -q -- schema > config/schema.json.new && mv config/schema.json.new config/schema.json
+
+interop: rust ## one real login: SimpleSAMLphp, Nagios, Chromium
+	$(call say,a real login)
+	@scripts/install-packages.sh build test
+	$(CARGO) build --locked --bin samlgate --example demo
+	@tests/interop/run.sh
+
+bench: rust ## side by side with nginx; writes to bench/out
+	@scripts/install-packages.sh build bench
+	@bench/run.sh
+
+test-chart: ## lint, render and validate the Helm chart
+	$(call say,chart)
+	@tests/deploy/test-chart.sh
+
+test-image: ## build the image and run it, without a Docker engine
+	$(call say,image)
+	@tests/deploy/test-image.sh
+
+deny: ## advisories, licences, sources and duplicates of the dependencies
+	$(call say,dependencies)
+	@scripts/check-dependencies.sh
+
+tools: rust ## build cargo-deny into $(TOOLS), a few minutes
+	$(CARGO) install --locked --root "$(TOOLS)" cargo-deny

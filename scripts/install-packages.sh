@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# install-packages.sh GROUP...   installs the Debian packages of the groups build, test and bench that are missing.
+# Asks sudo when not root. Nothing is started: daemons that come with a package stay off while this runs.
+set -euo pipefail
+
+build=(ca-certificates gcc libc6-dev pkg-config clang libclang-dev libxmlsec1-dev libxml2-dev libssl-dev)
+# SimpleSAMLphp and Nagios themselves are not installed: tests/interop/run.sh unpacks their packages into target/.
+test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin chromium chromium-driver fonts-dejavu-core)
+bench=(curl jq openssl python3 nginx-light wrk)
+
+wanted=()
+for group in "$@"; do
+  case "$group" in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
+    *) echo "unknown group $group: build, test or bench" >&2; exit 64 ;;
+  esac
+done
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "This is not Debian: please install what corresponds to: ${wanted[*]}" >&2
+  exit 0 # the build says what is missing, if anything is
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "Please install as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "installing: ${missing[*]}"
+
+# A daemon that is installed for a test should not take port 80: policy-rc.d 101 means "don't start" (invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

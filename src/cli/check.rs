@@ -1,0 +1,90 @@
+//! `samlgate check`: what the configuration means, in a page.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::say;
+use crate::access::Allow;
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::config::Config;
+use crate::saml::keys::{KeyKind, TrustedCertificate};
+use crate::saml::{Binding, IdpInitiated};
+
+/// Shorter than this until a certificate ends is said loudly.
+const SOON_DAYS: i64 = 30;
+
+pub(super) fn run(config: &Config) -> ExitCode {
+    say(&summary(config, SystemClock.now()))
+}
+
+fn summary(config: &Config, now: Timestamp) -> String {
+    let mut text = String::from("The configuration is good.\n");
+    let mut line = |label: &str, value: String| {
+        let _ = write!(text, "\n{label:<14}{value}");
+    };
+    line("users come to", config.public_url.to_string());
+    line("application", config.upstream.url.to_string());
+    line("entity ID", config.service_provider.entity_id.clone());
+    for url in &config.service_provider.acs_urls {
+        line("ACS URL", url.clone());
+    }
+    for idp in &config.identity_providers {
+        let bindings: Vec<_> = idp.sso.iter().map(|endpoint| binding(endpoint.binding)).collect();
+        let unsolicited = match idp.idp_initiated {
+            IdpInitiated::Off => "off",
+            IdpInitiated::Restart => "restart",
+            IdpInitiated::Accept => "accept",
+        };
+        line("IdP", format!("{}: {}", idp.id, idp.entity_id));
+        line("", format!("logins by {}, IdP-initiated {unsolicited}", bindings.join(" or ")));
+        for certificate in idp.anchors.certificates() {
+            line("", certificate_line(certificate, now));
+        }
+    }
+    for rule in &config.rules {
+        let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
+        let methods = if methods.is_empty() { String::new() } else { format!(" {}", methods.join(" ")) };
+        line("access", format!("{}{methods}: {}", rule.path, allow(&rule.allow)));
+    }
+    line("access", "everything else: whoever is signed in".to_owned());
+    for (what, name) in config.headers.all() {
+        line("header", format!("{name}: {what}"));
+    }
+    for warning in &config.warnings {
+        line("warning", warning.clone());
+    }
+    text
+}
+
+fn binding(binding: Binding) -> &'static str {
+    match binding {
+        Binding::Redirect => "Redirect",
+        Binding::Post => "POST",
+    }
+}
+
+fn certificate_line(certificate: &TrustedCertificate, now: Timestamp) -> String {
+    let kind = match certificate.kind {
+        KeyKind::Rsa(bits) => format!("RSA {bits}"),
+        KeyKind::Ec(bits) => format!("EC P-{bits}"),
+    };
+    let days = (certificate.not_after - now.unix()).div_euclid(24 * 3600);
+    match days {
+        ..0 => format!("key {kind}: its certificate ended {} days ago (the key is still trusted)", -days),
+        0..=SOON_DAYS => format!("key {kind}: its certificate ends in {days} days; ask the IdP for its next one"),
+        _ => format!("key {kind}: its certificate ends in {days} days"),
+    }
+}
+
+fn allow(allow: &Allow) -> String {
+    match allow {
+        Allow::Anyone => "anyone".to_owned(),
+        Allow::SignedIn => "signed in".to_owned(),
+        Allow::Nobody => "nobody".to_owned(),
+        Allow::Members { roles, groups, users, tenants } => {
+            let kinds = [("roles", roles), ("groups", groups), ("users", users), ("tenants", tenants)];
+            let kinds = kinds.iter().filter(|(_, members)| !members.is_empty());
+            kinds.map(|(kind, members)| format!("{kind} {}", members.join(", "))).collect::<Vec<_>>().join("; or ")
+        }
+    }
+}

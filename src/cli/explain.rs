@@ -1,0 +1,170 @@
+//! `samlgate explain`: why a response is refused, or who the user would be.
+
+mod input;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigFile, USAGE, say, say_error};
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::saml::envelope::{Envelope, peek};
+use crate::saml::verify::verify_response;
+use crate::saml::{Checks, Expectations, Expected, IdentityProvider, IdpInitiated, SamlError, VerifiedAssertion};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Verify as of this point in time (RFC 3339) instead of now
+    #[arg(long, value_name = "RFC3339", value_parser = at)]
+    at: Option<Timestamp>,
+    /// The ID of the login request that is answered; without it the response counts as unsolicited
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// A file with the response, as XML, base64 or form body; - for standard input
+    response: PathBuf,
+}
+
+fn at(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).ok_or_else(|| "not a time like 2026-03-01T12:00:00Z".to_owned())
+}
+
+/// What became of a response.
+struct Verdict<'a> {
+    idp: Option<&'a IdentityProvider>,
+    assertion: Option<VerifiedAssertion>,
+    identity: Option<Identity>,
+    checks: Checks,
+    /// Reason code and what to change.
+    refused: Option<(&'static str, String)>,
+    /// What is worth knowing beside.
+    notes: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let config = match arguments.file.load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let octets = match input::read(&arguments.response) {
+        Ok(octets) => octets,
+        Err(error) => {
+            say_error(&format!("cannot read {}: {error}", arguments.response.display()));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let now = arguments.at.unwrap_or_else(|| SystemClock.now());
+    let verdict = judge(&config, &octets, arguments.request_id.as_deref(), now);
+    let text = if arguments.json { report::json(&verdict) } else { report::text(&verdict) };
+    match (say(&text), verdict.refused) {
+        (printed, None) => printed,
+        (_, Some(_)) => ExitCode::from(1),
+    }
+}
+
+fn judge<'a>(config: &'a Config, octets: &[u8], request_id: Option<&str>, now: Timestamp) -> Verdict<'a> {
+    let mut verdict =
+        Verdict { idp: None, assertion: None, identity: None, checks: Checks::default(), refused: None, notes: Vec::new() };
+    if let Err(refused) = verify(config, octets, request_id, now, &mut verdict) {
+        verdict.refused = Some(refused);
+    }
+    verdict
+}
+
+fn verify<'a>(
+    config: &'a Config,
+    octets: &[u8],
+    request_id: Option<&str>,
+    now: Timestamp,
+    verdict: &mut Verdict<'a>,
+) -> Result<(), (&'static str, String)> {
+    let octets = input::decode(octets).map_err(refusal)?;
+    let envelope = peek(&octets).map_err(refusal)?;
+    let idp = choose(config, &envelope).map_err(|error| {
+        verdict.checks.failed("issuer", error.explained());
+        refusal(error)
+    })?;
+    verdict.idp = Some(idp);
+    let acs_urls = config.acs_urls(idp);
+    let expectations = expectations(config, idp, &acs_urls, request_id);
+    // The same function as the assertion consumer service calls.
+    let verified = verify_response(&octets, &idp.anchors, &expectations, now, &mut verdict.checks);
+    if request_id.is_none() {
+        match (&envelope.in_response_to, idp.idp_initiated) {
+            (Some(id), _) => verdict.notes.push(format!(
+                "The response answers the login request {id:?}. To verify it as the answer to that request: --request-id {id}"
+            )),
+            (None, IdpInitiated::Off) => {
+                let error = SamlError::UnsolicitedNotAllowed;
+                verdict.checks.failed("idp_initiated", error.explained());
+                return Err(refusal(error));
+            }
+            (None, IdpInitiated::Restart) => verdict.notes.push(
+                "idp_initiated is \"restart\": samlgate would take this response as a wish and start a login of its own"
+                    .to_owned(),
+            ),
+            (None, IdpInitiated::Accept) => {}
+        }
+    }
+    let assertion = verified.map_err(refusal)?;
+    let identity = config.mapping.apply(&assertion);
+    verdict.assertion = Some(assertion);
+    match identity {
+        Ok(identity) => {
+            verdict.checks.passed("identity", format!("the user is {:?}", identity.user()));
+            verdict.identity = Some(identity);
+            Ok(())
+        }
+        Err(error) => {
+            let detail = format!("{error}. Release the attribute at the IdP, or change [identity] to its exact Name");
+            verdict.checks.failed("identity", &detail);
+            Err((error.code(), detail))
+        }
+    }
+}
+
+fn choose<'a>(config: &'a Config, envelope: &Envelope) -> Result<&'a IdentityProvider, SamlError> {
+    match &envelope.issuer {
+        Some(issuer) => config
+            .identity_providers
+            .iter()
+            .find(|idp| idp.entity_id == *issuer)
+            .ok_or_else(|| SamlError::UnknownIssuer(issuer.chars().take(200).collect())),
+        // Only the encrypted part can say who sent it: with one IdP there is no choice.
+        None => match config.identity_providers.as_slice() {
+            [only] => Ok(only),
+            _ => Err(SamlError::UnknownIssuer(String::new())),
+        },
+    }
+}
+
+fn expectations<'a>(
+    config: &'a Config,
+    idp: &'a IdentityProvider,
+    acs_urls: &'a [String],
+    request_id: Option<&'a str>,
+) -> Expectations<'a> {
+    Expectations {
+        idp_entity_id: &idp.entity_id,
+        sp_entity_id: &config.service_provider.entity_id,
+        acs_urls,
+        expected: request_id.map_or(Expected::Unsolicited, Expected::AnswerTo),
+        compat: idp.compat,
+        clock_skew: idp.clock_skew,
+        max_age: idp.max_age,
+        authn_context: &idp.authn_context,
+        decryption_keys: &config.service_provider.keys,
+    }
+}
+
+fn refusal(error: SamlError) -> (&'static str, String) {
+    (error.code(), error.explained())
+}

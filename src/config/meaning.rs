@@ -1,0 +1,101 @@
+//! From sections to settings: what the values mean, and whether they go together.
+
+mod files;
+mod headers;
+mod identity_providers;
+mod mapping;
+mod network;
+mod rules;
+mod service_provider;
+mod site;
+mod unavailable;
+
+use std::path::Path;
+
+use super::problems::Report;
+use super::sections::File;
+use super::source::Source;
+use super::{AssertionSettings, Config};
+use crate::clock::Timestamp;
+use crate::identity::assertion::AssertionSigner;
+use crate::public_url::PublicUrl;
+
+/// What every part of the work needs.
+struct Work<'a> {
+    /// File names are relative to it.
+    folder: &'a Path,
+    /// For dates in certificates and metadata.
+    now: Timestamp,
+    /// Where mistakes go.
+    report: &'a mut Report,
+}
+
+/// Makes the configuration. `None` only when mistakes were noted; all parts are looked at in any case.
+pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Report) -> Option<Config> {
+    let mut work = Work { folder: &source.folder, now, report };
+    unavailable::refuse(&file, work.report);
+    let public_url = site::public_url(&file, source.file.is_some(), work.report);
+    let site = public_url.as_ref();
+    let prefix = site::prefix(&file.prefix, work.report);
+    let data_dir = site::data_dir(file.data_dir.as_deref(), &mut work);
+    let listen = network::listen(&file.listen, site, &mut work);
+    let upstream = network::upstream(&file.upstream, &mut work);
+    network::must_not_call_itself(listen.as_ref(), upstream.as_ref(), work.report);
+    let idps = identity_providers::all(&file.idp, file.sp.sign_requests, &mut work);
+    let sp = service_provider::of(&file.sp, site.zip(prefix.as_deref()), &idps, &mut work);
+    let mapping = mapping::of(&file.identity, work.report);
+    let headers = headers::plan(&file.headers, &file.identity, work.report);
+    let assertion = assertion(&file, site, &mut work);
+    let session = site::session(&file.session, work.report);
+    let session_cookie = site::cookie(&file.session, site, work.report);
+    let rules = rules::all(&file.access, &file.identity, prefix.as_deref(), work.report);
+    let logout_return_to = site::logout_return_to(&file, site, work.report);
+    let log = site::log(&file.log, work.report);
+    Some(Config {
+        file: source.file.clone(),
+        public_url: public_url?,
+        prefix: prefix?,
+        data_dir,
+        listen: listen?,
+        upstream: upstream?,
+        service_provider: sp?,
+        identity_providers: idps,
+        mapping: mapping?,
+        headers: headers?,
+        assertion: assertion?,
+        session: session?,
+        session_cookie: session_cookie?,
+        rules,
+        logout_return_to: logout_return_to?,
+        log: log?,
+        warnings: Vec::new(),
+    })
+}
+
+/// `[headers.assertion]`, but for the header's name.
+fn assertion(file: &File, site: Option<&PublicUrl>, work: &mut Work<'_>) -> Option<AssertionSettings> {
+    let section = &file.headers.assertion;
+    let lifetime = section.lifetime.get();
+    if !(5..=3600).contains(&lifetime.as_secs()) {
+        work.report.problem(
+            "headers.assertion.lifetime",
+            "must be between 5s and 1h; a minute is enough, since a new one is made at half of it",
+        );
+    }
+    let audience = section.audience.clone().or_else(|| site.map(ToString::to_string));
+    if audience.as_deref().is_some_and(|audience| audience.trim().is_empty()) {
+        work.report.problem("headers.assertion.audience", "is empty; leave it out to use public_url");
+    }
+    let given = section.key.is_some() || section.key_file.is_some();
+    let key = work.secret("headers.assertion.key", section.key.as_deref(), section.key_file.as_deref());
+    if let Some(pem) = &key
+        && let Err(error) = AssertionSigner::from_pem(pem, String::new(), String::new(), lifetime)
+    {
+        work.report.problem("headers.assertion.key", format!("is {error}; make one with `samlgate keygen`"));
+    }
+    if !given && file.data_dir.is_none() {
+        let what = "is not set, and there is no data_dir: a new key is made at every start, and replicas have different ones";
+        work.report.warning("headers.assertion.key", what);
+    }
+    Some(AssertionSettings { key_pem: key, audience: audience?, lifetime })
+}

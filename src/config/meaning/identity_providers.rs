@@ -1,0 +1,204 @@
+//! `[[idp]]`: each IdP with its metadata, or written by hand.
+
+use super::Work;
+use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
+use crate::saml::{
+    Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, TrustedCertificate, read_idp,
+};
+
+/// Longest short name: it stands in URLs and metrics.
+const ID: usize = 32;
+/// An IdP whose clock is further off has another problem.
+const LARGE_SKEW: u64 = 300;
+
+/// All usable IdPs.
+pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<'_>) -> Vec<IdentityProvider> {
+    if sections.is_empty() {
+        work.report.problem("idp", "is missing; at least one [[idp]] with an id and a metadata_file is needed");
+    }
+    let mut idps: Vec<IdentityProvider> = Vec::new();
+    for (at, section) in sections.iter().enumerate() {
+        let key = format!("idp.{at}");
+        let id = id(section.id.as_deref(), &key, work);
+        if let Some(id) = &id
+            && sections.iter().take(at).any(|other| other.id.as_ref() == Some(id))
+        {
+            work.report.problem(format!("{key}.id"), format!("{id:?} is the id of another IdP too; ids must differ"));
+        }
+        let compat = compat(section, &key, work);
+        let metadata = metadata(section, &key, work);
+        let (Some(id), Some(metadata)) = (id, metadata) else { continue };
+        if let Some(other) = idps.iter().find(|other| other.entity_id == metadata.entity_id) {
+            let what = format!(
+                "has the entity ID of {:?}, {:?}; a response couldn't be told to be of either",
+                other.id, other.entity_id
+            );
+            work.report.problem(&key, what);
+        }
+        let idp = idp(section, id, metadata, compat);
+        judge(&idp, section, &key, sign_requests, work);
+        idps.push(idp);
+    }
+    idps
+}
+
+fn id(text: Option<&str>, key: &str, work: &mut Work<'_>) -> Option<String> {
+    let key = format!("{key}.id");
+    let Some(text) = text else {
+        work.report.problem(key, "is required; give the IdP a short name, such as \"entra\"");
+        return None;
+    };
+    let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet);
+    if text.is_empty() || text.len() > ID || !text.bytes().all(plain) {
+        work.report
+            .problem(key, format!("{text:?} must be 1 to {ID} small letters, digits, - and _: it stands in URLs and metrics"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// From exactly one of metadata_file, metadata_xml, or entity_id with sso_url and certificates.
+fn metadata(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Option<IdpMetadata> {
+    let by_hand = section.sso_url.is_some() || section.slo_url.is_some() || !section.certificates.is_empty();
+    let ways = [section.metadata_file.is_some(), section.metadata_xml.is_some(), section.metadata_url.is_some(), by_hand];
+    match ways.iter().filter(|way| **way).count() {
+        1 => {}
+        0 => {
+            let what =
+                "has no metadata; set metadata_file to the XML file that the IdP offers, or entity_id, sso_url and certificates";
+            work.report.problem(key, what);
+            return None;
+        }
+        _ => {
+            let what = "is described twice; keep one of metadata_file, metadata_xml, or sso_url with certificates";
+            work.report.problem(key, what);
+            return None;
+        }
+    }
+    if by_hand {
+        return written_by_hand(section, key, work);
+    }
+    let (key, xml) = match (&section.metadata_file, &section.metadata_xml) {
+        (Some(name), _) => {
+            let key = format!("{key}.metadata_file");
+            let xml = work.read(&key, name)?;
+            (key, xml)
+        }
+        (None, Some(text)) => (format!("{key}.metadata_xml"), text.as_bytes().to_vec()),
+        (None, None) => return None,
+    };
+    let read = read_idp(&xml, section.entity_id.as_deref(), work.now).map_err(|error| match error {
+        MetadataError::SeveralIdps { .. } => format!("{error}; say which with entity_id"),
+        error => error.to_string(),
+    });
+    work.report.take(&key, read)
+}
+
+fn written_by_hand(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Option<IdpMetadata> {
+    for (name, missing) in [
+        ("entity_id", section.entity_id.is_none()),
+        ("sso_url", section.sso_url.is_none()),
+        ("certificates", section.certificates.is_empty()),
+    ] {
+        if missing {
+            work.report
+                .problem(format!("{key}.{name}"), "is missing; without metadata, entity_id, sso_url and certificates are needed");
+        }
+    }
+    let mut certificates = Vec::new();
+    for (at, name) in section.certificates.iter().enumerate() {
+        let key = format!("{key}.certificates.{at}");
+        let pem = work.read(&key, name);
+        let read = pem.and_then(|pem| work.report.take(&key, TrustedCertificate::from_pem(&pem)));
+        certificates.extend(read);
+    }
+    if certificates.is_empty() {
+        return None;
+    }
+    let (entity_id, sso_url) = (section.entity_id.as_deref()?, section.sso_url.as_deref()?);
+    work.report.take(key, IdpMetadata::by_hand(entity_id, sso_url, section.slo_url.as_deref(), certificates))
+}
+
+/// The weaknesses that are named, each warned about.
+fn compat(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Compat {
+    let mut compat = Compat::default();
+    for (at, name) in section.compat.iter().enumerate() {
+        let (flag, meaning) = match name.as_str() {
+            "sha1" => (&mut compat.sha1, "signatures with SHA-1 are believed, and SHA-1 can be forged"),
+            "aes-cbc" => (&mut compat.aes_cbc, "encryption that doesn't notice changes is taken"),
+            "rsa-1.5" => (&mut compat.rsa_15, "content keys wrapped by PKCS #1 v1.5 are taken"),
+            "no-audience" => (&mut compat.no_audience, "assertions for any service provider are believed"),
+            "empty-reference" => (&mut compat.empty_reference, "signatures that name no element are taken"),
+            other => {
+                let what = format!("{other:?} is not one of sha1, aes-cbc, rsa-1.5, no-audience, empty-reference");
+                work.report.problem(format!("{key}.compat.{at}"), what);
+                continue;
+            }
+        };
+        *flag = true;
+        let id = section.id.as_deref().unwrap_or("?");
+        work.report.warning(format!("{key}.compat"), format!("{name} weakens logins by {id}: {meaning}"));
+    }
+    compat
+}
+
+fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) -> IdentityProvider {
+    IdentityProvider {
+        idp_initiated: match section.idp_initiated {
+            IdpInitiatedWord::Off => IdpInitiated::Off,
+            IdpInitiatedWord::Restart => IdpInitiated::Restart,
+            IdpInitiatedWord::Accept => IdpInitiated::Accept,
+        },
+        request_binding: match section.request_binding {
+            RequestBindingWord::Auto => RequestBinding::Auto,
+            RequestBindingWord::Redirect => RequestBinding::Redirect,
+            RequestBindingWord::Post => RequestBinding::Post,
+        },
+        compat,
+        clock_skew: section.clock_skew.get(),
+        max_age: section.max_age.get(),
+        force_authn: section.force_authn,
+        authn_context: section.authn_context.clone(),
+        ..IdentityProvider::new(id, metadata)
+    }
+}
+
+/// Whether the settings go with each other and with what the metadata says.
+fn judge(idp: &IdentityProvider, section: &IdpSection, key: &str, sign_requests: bool, work: &mut Work<'_>) {
+    for warning in &idp.warnings {
+        work.report.warning(key, format!("({}) {warning}", idp.id));
+    }
+    for certificate in idp.anchors.certificates() {
+        work.warn_of_end(key, &format!("a certificate of {}", idp.id), Some(certificate.not_after));
+    }
+    let wanted = match idp.request_binding {
+        RequestBinding::Auto => None,
+        RequestBinding::Redirect => Some((Binding::Redirect, "HTTP-Redirect")),
+        RequestBinding::Post => Some((Binding::Post, "HTTP-POST")),
+    };
+    if let Some((binding, name)) = wanted
+        && !idp.sso.iter().any(|endpoint| endpoint.binding == binding)
+    {
+        work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
+    }
+    if idp.wants_signed_requests && !sign_requests {
+        let what = format!("is false, but {} wants signed login requests and will refuse others", idp.id);
+        work.report.warning("sp.sign_requests", what);
+    }
+    if idp.idp_initiated == IdpInitiated::Accept {
+        let what = "is accept: whoever steals or plants an unused response can sign a browser in with it; restart is safe and works alike";
+        work.report.warning(format!("{key}.idp_initiated"), what);
+    }
+    if idp.clock_skew.as_secs() > LARGE_SKEW {
+        work.report
+            .warning(format!("{key}.clock_skew"), format!("{} is long: every limit of time grows by it", section.clock_skew));
+    }
+    if idp.max_age.is_zero() {
+        work.report.problem(format!("{key}.max_age"), "is zero: every response would be too old");
+    }
+    for (at, class) in idp.authn_context.iter().enumerate() {
+        if class.trim().is_empty() {
+            work.report.problem(format!("{key}.authn_context.{at}"), "is empty; name a class, or take the entry away");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Keys that later versions fill: refused, never silently ignored.
+
+use crate::config::problems::Report;
+use crate::config::sections::{
+    EmailConflict, File, FirstLogin, IdpSection, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind,
+};
+
+/// Refuses whatever is set and would have no effect.
+pub(super) fn refuse(file: &File, report: &mut Report) {
+    let mut set = |key: &str, is_set: bool, advice: &str| {
+        if is_set {
+            report.problem(key, format!("is not available in this version; {advice}"));
+        }
+    };
+    const AWAY: &str = "take it away";
+    set("sp.slo_url", file.sp.slo_url.is_some(), AWAY);
+    for (at, idp) in file.idp.iter().enumerate() {
+        let key = |name: &str| format!("idp.{at}.{name}");
+        set(&key("metadata_url"), idp.metadata_url.is_some(), "save the metadata to a file and name it in metadata_file");
+        set(&key("metadata_signing_certificate"), idp.metadata_signing_certificate.is_some(), AWAY);
+        set(&key("refresh"), idp.refresh != IdpSection::default().refresh, AWAY);
+    }
+    let signature = &file.headers.signature;
+    set("headers.signature.algorithm", signature.algorithm != SignatureAlgorithm::Off, "use \"off\"");
+    set("headers.signature.key", signature.key.is_some() || signature.key_file.is_some(), AWAY);
+    for (at, rule) in file.access.iter().enumerate() {
+        let key = |name: &str| format!("access.{at}.{name}");
+        set(&key("max_auth_age"), rule.max_auth_age.is_some(), AWAY);
+        set(&key("authn_context"), !rule.authn_context.is_empty(), AWAY);
+        set(&key("upstream"), rule.upstream.is_some(), AWAY);
+    }
+    let storage = &file.storage;
+    set("storage.kind", storage.kind != StorageKind::Memory, "use \"memory\"");
+    set("storage.url", storage.url.is_some() || storage.url_file.is_some(), AWAY);
+    set("storage.encryption_key", storage.encryption_key.is_some() || storage.encryption_key_file.is_some(), AWAY);
+    set("storage.cache_staleness", storage.cache_staleness != File::default().storage.cache_staleness, AWAY);
+    let provisioning = &file.provisioning;
+    set("provisioning.mode", provisioning.mode != ProvisioningMode::LoginOnly, "use \"login-only\"");
+    set("provisioning.first_login", provisioning.first_login != FirstLogin::Any, "use \"any\"");
+    set("provisioning.scim_tokens", !provisioning.scim_tokens.is_empty(), AWAY);
+    set("provisioning.email_conflict", provisioning.email_conflict != EmailConflict::Refuse, "use \"refuse\"");
+    set("local_login.allow", file.local_login.allow != LocalAllow::Off, "use \"off\"");
+    set("local_login.networks", !file.local_login.networks.is_empty(), AWAY);
+    set("local_user", !file.local_user.is_empty(), AWAY);
+    set("admin.roles", !file.admin.roles.is_empty(), AWAY);
+    set("telemetry.otlp_endpoint", !file.telemetry.otlp_endpoint.is_empty(), "leave it empty");
+}

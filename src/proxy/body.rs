@@ -1,0 +1,337 @@
+//! Bodies in both directions: streamed, never whole in memory, and never passed off as whole when they aren't.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use thiserror::Error;
+
+use super::client_io::Busy;
+use super::gate::GateParts;
+use super::link::Link;
+use super::pool::Pool;
+use crate::clock::Timestamp;
+use crate::session::Session;
+
+/// How often an upload looks whether its session still lives.
+const SESSION_CHECK: Duration = Duration::from_secs(1);
+
+/// Why a body ends before its end.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// The transport, or broken framing.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// Larger than `upstream.max_body`.
+    #[error("the request body is larger than allowed")]
+    TooLarge,
+    /// No octet for `upstream.idle_timeout`.
+    #[error("nothing was sent for too long")]
+    Idle,
+    /// The connection to the application ended in the middle.
+    #[error("the application closed the connection")]
+    Cut,
+    /// The session under which the stream was opened ended.
+    #[error("the session ended")]
+    SessionEnded,
+}
+
+/// How far a request's body has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// More is to come.
+    Sending,
+    /// All of it was taken.
+    Done,
+    /// It grew beyond the limit.
+    TooLarge,
+    /// The client broke off or broke the framing.
+    Broken,
+    /// The session under which it is sent ended.
+    SessionEnded,
+}
+
+/// A request's body on its way to the application.
+pub(crate) enum Upload {
+    /// None.
+    Empty,
+    /// The client's.
+    Stream(UploadStream),
+}
+
+/// A client's body, counted, its trailers filtered.
+pub(crate) struct UploadStream {
+    incoming: Incoming,
+    /// Octets that may still come; `None`: any number.
+    left: Option<u64>,
+    fate: Rc<Cell<Fate>>,
+    session: Option<Arc<Session>>,
+    /// When it was last looked whether the session lives.
+    checked: Timestamp,
+    parts: Arc<GateParts>,
+}
+
+impl Upload {
+    /// Wraps a client's body; with the place where its fate is told, when there is one.
+    pub(crate) fn new(
+        incoming: Incoming,
+        session: Option<&Arc<Session>>,
+        parts: &Arc<GateParts>,
+    ) -> (Self, Option<Rc<Cell<Fate>>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let fate = Rc::new(Cell::new(Fate::Sending));
+        let left = parts.upstream.settings().max_body;
+        let stream = UploadStream {
+            incoming,
+            left,
+            fate: Rc::clone(&fate),
+            session: session.cloned(),
+            checked: parts.clock.now(),
+            parts: Arc::clone(parts),
+        };
+        (Self::Stream(stream), Some(fate))
+    }
+
+    /// Whether there is none, so that a request can be sent again.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(stream) => stream.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}
+
+impl UploadStream {
+    /// Looks about once a second, when more comes.
+    fn session_ended(&mut self) -> bool {
+        let Some(session) = &self.session else { return false };
+        let now = self.parts.clock.now();
+        if now.since(self.checked) < SESSION_CHECK {
+            return false;
+        }
+        self.checked = now;
+        !session.is_live(now)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        Poll::Ready(match polled {
+            None => {
+                self.fate.set(Fate::Done);
+                None
+            }
+            Some(Err(error)) => {
+                self.fate.set(Fate::Broken);
+                Some(Err(error.into()))
+            }
+            Some(Ok(frame)) => {
+                if self.session_ended() {
+                    self.fate.set(Fate::SessionEnded);
+                    return Poll::Ready(Some(Err(BodyError::SessionEnded)));
+                }
+                if let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left) {
+                    match left.checked_sub(data.len() as u64) {
+                        Some(rest) => *left = rest,
+                        None => {
+                            self.fate.set(Fate::TooLarge);
+                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                        }
+                    }
+                }
+                if self.incoming.is_end_stream() {
+                    self.fate.set(Fate::Done);
+                }
+                Some(Ok(match frame.into_trailers() {
+                    Ok(trailers) => Frame::trailers(lawful_trailers(trailers, &self.parts)),
+                    Err(frame) => frame,
+                }))
+            }
+        })
+    }
+}
+
+/// Drops trailers that an application could merge into what it believes of the head: identity, routing, framing,
+/// credentials (RFC 9110 section 6.5.1).
+fn lawful_trailers(trailers: HeaderMap, parts: &GateParts) -> HeaderMap {
+    let mut name_of_last = None;
+    let lines = trailers.into_iter().filter_map(|(name, value)| {
+        name_of_last = name.or_else(|| name_of_last.take());
+        name_of_last.clone().map(|name| (name, value))
+    });
+    lines.filter(|(name, _)| is_lawful_trailer(name, parts)).collect()
+}
+
+/// Whether a trailer may pass to the application.
+pub(crate) fn is_lawful_trailer(name: &HeaderName, parts: &GateParts) -> bool {
+    const HEAD_ONLY: &[&str] =
+        &["authorization", "cookie", "set-cookie", "range", "max-forwards", "cache-control", "pragma", "host"];
+    let known = HEAD_ONLY.contains(&name.as_str())
+        || name.as_str().starts_with("content-")
+        || name.as_str().starts_with("if-")
+        || super::hop_by_hop::is_ours(name.as_str());
+    !known && !parts.headers.is_reserved(name)
+}
+
+/// An answer's body on its way to the client.
+pub(crate) enum Outgoing {
+    /// samlgate's own.
+    Own {
+        /// All of it.
+        body: Full<Bytes>,
+        /// Until it is sent.
+        _busy: Busy,
+    },
+    /// The application's.
+    Relay(Relay),
+}
+
+/// The application's answer. It drives the connection that it comes from, in the client connection's own task: an answer
+/// needs no other task to be woken, and a client that doesn't read stops the application from sending.
+pub(crate) struct Relay {
+    incoming: Incoming,
+    /// Absent once the body is whole, and when another task drives the connection.
+    link: Option<Link>,
+    pool: Rc<Pool>,
+    session: Option<Arc<Session>>,
+    checked: u32,
+    parts: Arc<GateParts>,
+    _busy: Busy,
+}
+
+impl Relay {
+    /// A body and the connection that it comes from.
+    pub(crate) fn new(
+        incoming: Incoming,
+        link: Option<Link>,
+        pool: Rc<Pool>,
+        session: Option<Arc<Session>>,
+        parts: Arc<GateParts>,
+        busy: Busy,
+    ) -> Self {
+        let checked = link.as_ref().map_or(0, |link| link.watch().tick());
+        let mut relay = Self { incoming, link, pool, session, checked, parts, _busy: busy };
+        relay.release_when_whole();
+        if let (Some(link), Some(_)) = (&relay.link, &relay.session) {
+            link.watch().beat();
+        }
+        relay
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                let Some(link) = &mut self.link else { return Poll::Pending };
+                link.watch().wakes(cx.waker());
+                if link.watch().expired() {
+                    self.link = None;
+                    return Poll::Ready(Some(Err(BodyError::Idle)));
+                }
+                let closed = link.drive(cx);
+                if self.session_ended() {
+                    self.link = None;
+                    return Poll::Ready(Some(Err(BodyError::SessionEnded)));
+                }
+                match Pin::new(&mut self.incoming).poll_frame(cx) {
+                    Poll::Pending if closed => Some(Err(BodyError::Cut)),
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
+                }
+            }
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
+        };
+        match &frame {
+            Some(Ok(_)) => self.release_when_whole(),
+            Some(Err(_)) => self.link = None,
+            None => self.release(),
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Long streams look about once a second whether their session still lives.
+    fn session_ended(&mut self) -> bool {
+        let (Some(session), Some(link)) = (&self.session, &self.link) else { return false };
+        let tick = link.watch().tick();
+        let ended = tick != self.checked && !session.is_live(self.parts.clock.now());
+        self.checked = tick;
+        ended
+    }
+
+    fn release_when_whole(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    /// The body is whole: the connection can carry another request.
+    fn release(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pool.give(link);
+        }
+    }
+}
+
+impl Outgoing {
+    /// samlgate's own answer.
+    pub(crate) fn own(body: Full<Bytes>, busy: Busy) -> Self {
+        Self::Own { body, _busy: busy }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Own { body: full, .. } => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
+            Self::Relay(relay) => relay.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own { body: full, .. } => full.is_end_stream(),
+            Self::Relay(relay) => relay.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own { body: full, .. } => full.size_hint(),
+            Self::Relay(relay) => relay.incoming.size_hint(),
+        }
+    }
+}

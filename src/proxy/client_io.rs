@@ -1,0 +1,329 @@
+//! A client's connection: TCP, TLS or unix socket, its octets judged before hyper reads them, its pauses limited.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use super::watch::Watch;
+use super::wire::Wire;
+
+/// A request's head must be complete within this time, however it drips in.
+const HEAD_LIMIT: Duration = Duration::from_secs(20);
+/// A connection without a request is kept so long.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+
+/// A connection that is closed for being too slow has this long to take notice.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+/// What a client hears that began a head and didn't end it (RFC 9110 section 15.5.9).
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What hyper can't read: it answers 400 and closes. No server takes NUL for anything.
+const POISON: &[u8] = b"\0\r\n\r\n";
+
+/// In which phase a client's connection is; shared by its octets, its requests and its task.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    watch: Arc<Watch>,
+    /// Requests that are being answered.
+    busy: AtomicU32,
+    /// A head has begun.
+    in_head: AtomicBool,
+    /// The octets are no longer HTTP/1.
+    upgraded: AtomicBool,
+    /// Nothing more is read as a request.
+    closing: AtomicBool,
+    /// The tick in which an octet was last read.
+    heard: AtomicU32,
+    /// While a request is answered, octets must move at least so often.
+    stall_limit: Duration,
+}
+
+impl Phase {
+    /// A connection that has just come and must say something.
+    pub(crate) fn new(watch: Arc<Watch>, stall_limit: Duration) -> Self {
+        watch.limit_total(HEAD_LIMIT);
+        let heard = AtomicU32::new(watch.tick());
+        let no = || AtomicBool::new(false);
+        let (busy, in_head) = (AtomicU32::new(0), AtomicBool::new(true));
+        Self { watch, busy, in_head, upgraded: no(), closing: no(), heard, stall_limit }
+    }
+
+    /// The limits.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Whether a request is being answered.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the head of a request has begun and isn't complete.
+    pub(crate) fn in_head(&self) -> bool {
+        self.in_head.load(Ordering::Relaxed)
+    }
+
+    /// The connection's octets are a WebSocket's from now on.
+    pub(crate) fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops reading requests; the connection ends soon, one way or another.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.watch.limit_total(CLOSING_LIMIT);
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// The tick in which the client was last heard.
+    pub(crate) fn heard(&self) -> u32 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    fn settle(&self) {
+        match (self.is_busy(), self.in_head()) {
+            (true, _) => self.watch.limit_pauses(self.stall_limit),
+            (false, true) => self.watch.limit_total(HEAD_LIMIT),
+            (false, false) => self.watch.limit_total(IDLE_LIMIT),
+        }
+    }
+
+    fn set_in_head(&self, in_head: bool) {
+        if self.in_head.swap(in_head, Ordering::Relaxed) != in_head && !self.is_busy() {
+            self.settle();
+        }
+    }
+}
+
+/// Held while a request is answered, body included.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Phase>);
+
+impl Busy {
+    /// A request has come.
+    pub(crate) fn new(phase: &Arc<Phase>) -> Self {
+        if phase.busy.fetch_add(1, Ordering::Relaxed) == 0 {
+            phase.settle();
+        }
+        Self(Arc::clone(phase))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.settle();
+        }
+    }
+}
+
+/// The transport.
+pub(crate) enum ClientStream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+/// The transport with its judge.
+pub(crate) struct ClientIo {
+    stream: ClientStream,
+    /// Absent for HTTP/2.
+    wire: Option<Wire>,
+    phase: Arc<Phase>,
+    /// As if the client had closed its side.
+    ended: bool,
+}
+
+impl ClientIo {
+    /// `strict`: the octets are HTTP/1.
+    pub(crate) fn new(stream: ClientStream, strict: bool, phase: Arc<Phase>) -> Self {
+        if !strict {
+            // HTTP/2 has its own idea of a head; a connection without streams is idle.
+            phase.set_in_head(false);
+        }
+        Self { stream, wire: strict.then(Wire::default), phase, ended: false }
+    }
+
+    /// Judges what was read behind `before`; what is malformed is replaced by what hyper refuses.
+    fn judge(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let Some(wire) = &mut self.wire else { return };
+        if self.phase.upgraded.load(Ordering::Relaxed) {
+            self.wire = None;
+            return;
+        }
+        let read = buf.filled().get(before..).unwrap_or_default();
+        let verdict = wire.feed(read);
+        self.phase.set_in_head(wire.in_head());
+        if let Err(malformed) = verdict {
+            buf.set_filled(before + malformed.good);
+            // There was room for what was refused, at least one octet.
+            buf.put_slice(POISON.get(..buf.remaining().min(POISON.len())).unwrap_or_default());
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match &mut $self.stream {
+            ClientStream::Tcp($stream) => $call,
+            ClientStream::Tls($stream) => $call,
+            ClientStream::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.phase.is_closing() && self.wire.is_some() {
+            if self.wire.take().is_some_and(|wire| wire.in_head()) {
+                // If it doesn't go out at once, the client isn't listening either.
+                let _ = delegate!(self, stream => Pin::new(stream).poll_write(cx, TOO_SLOW));
+            }
+            self.ended = true;
+        }
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let read = delegate!(self, stream => Pin::new(stream).poll_read(cx, buf));
+        if let Poll::Ready(Ok(())) = read
+            && buf.filled().len() > before
+        {
+            self.phase.watch.progress();
+            self.phase.heard.store(self.phase.watch.tick(), Ordering::Relaxed);
+            self.judge(buf, before);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
+        if written.is_ready() {
+            self.phase.watch.progress();
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        if written.is_ready() {
+            self.phase.watch.progress();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            ClientStream::Tcp(_) | ClientStream::Unix(_) => true,
+            ClientStream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::watch::{Sweep, TICK};
+    use super::*;
+
+    fn connected(sweep: &Sweep) -> (ClientIo, UnixStream, Arc<Phase>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+        (ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase)), theirs, phase)
+    }
+
+    fn pass(sweep: &Sweep, time: Duration) {
+        for _ in 0..time.as_millis() / TICK.as_millis() {
+            sweep.tick();
+        }
+    }
+
+    async fn read(io: &mut ClientIo) -> Vec<u8> {
+        let mut octets = vec![0; 1024];
+        let count = io.read(&mut octets).await.unwrap();
+        octets.truncate(count);
+        octets
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_in_is_refused_in_time() {
+        let sweep = Sweep::default();
+        let (mut io, mut client, phase) = connected(&sweep);
+        for piece in ["GET / HTTP/1.1\r\n", "Host: a\r\n", "X: y\r\n"] {
+            client.write_all(piece.as_bytes()).await.unwrap();
+            assert_eq!(read(&mut io).await, piece.as_bytes());
+            assert!(!phase.watch().expired() && phase.in_head());
+            pass(&sweep, HEAD_LIMIT / 3);
+        }
+        pass(&sweep, TICK * 3);
+        assert!(phase.watch().expired(), "octets don't buy time");
+        phase.close();
+        assert!(read(&mut io).await.is_empty());
+        let mut answer = [0; TOO_SLOW.len()];
+        client.read_exact(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 408 "));
+        pass(&sweep, CLOSING_LIMIT + TICK * 2);
+        assert!(phase.watch().expired() && phase.is_closing(), "then it is cut");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_answered_has_other_limits_and_an_idle_connection_is_closed_quietly() {
+        let sweep = Sweep::default();
+        let (mut io, mut client, phase) = connected(&sweep);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(!read(&mut io).await.is_empty());
+        let busy = Busy::new(&phase);
+        pass(&sweep, Duration::from_secs(500));
+        assert!(!phase.in_head() && !phase.watch().expired());
+        io.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        pass(&sweep, Duration::from_secs(500));
+        assert!(!phase.watch().expired(), "octets count");
+        drop(busy);
+        pass(&sweep, IDLE_LIMIT + TICK * 2);
+        assert!(phase.watch().expired() && !phase.is_busy());
+        phase.close();
+        assert!(read(&mut io).await.is_empty());
+        let mut answer = [0; 64];
+        let count = client.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 204"), "and nothing of 408");
+        drop(io);
+        assert_eq!(client.read(&mut answer).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn malformed_octets_are_never_handed_on() {
+        let sweep = Sweep::default();
+        let (mut io, mut client, _) = connected(&sweep);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n").await.unwrap();
+        let handed = read(&mut io).await;
+        assert_eq!(handed, [b"GET / HTTP/1.1\r\n", POISON].concat());
+        client.write_all(b"GET /smuggled HTTP/1.1\r\n").await.unwrap();
+        assert_eq!(read(&mut io).await, POISON);
+    }
+}

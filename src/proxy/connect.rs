@@ -1,0 +1,232 @@
+//! How a connection to the application is made: TCP, TLS or a unix socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::HeaderValue;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::settings::{UpstreamSettings, UpstreamUrl};
+use super::watch::Watch;
+
+/// The application, ready to be connected to: certificates are read, names are checked.
+#[derive(Clone)]
+pub struct Upstream {
+    settings: UpstreamSettings,
+    host: HeaderValue,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Why `[upstream]` can't be used.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// A file can't be read or holds no certificate or key.
+    #[error("{0}: {1}")]
+    File(PathBuf, String),
+    /// Certificate and key don't belong together, or the provider refuses them.
+    #[error("the client certificate can't be used: {0}")]
+    ClientCertificate(rustls::Error),
+    /// The system has no certificate store.
+    #[error("the system has no trusted certificates; name a file with upstream.ca")]
+    NoRoots,
+    /// `server_name`, or the URL's host, is neither a DNS name nor an address.
+    #[error("\"{0}\" is not a name that a certificate can be checked against")]
+    Name(String),
+}
+
+impl Upstream {
+    /// Reads what the settings name.
+    ///
+    /// # Errors
+    /// When a file, a certificate or a name can't be used.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+        let (authority, tls) = match &settings.url {
+            UpstreamUrl::Http { host, port } => (authority(host, *port, 80), None),
+            UpstreamUrl::Unix(_) => ("localhost".to_owned(), None),
+            UpstreamUrl::Https { host, port } => {
+                let name = settings.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']);
+                let name = ServerName::try_from(name.to_owned()).map_err(|_| UpstreamError::Name(name.to_owned()))?;
+                (authority(host, *port, 443), Some((TlsConnector::from(Arc::new(tls_config(&settings)?)), name)))
+            }
+        };
+        let host = HeaderValue::from_str(&authority).map_err(|_| UpstreamError::Name(authority))?;
+        Ok(Self { settings, host, tls })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    /// The Host header when the client's isn't kept.
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// A new connection, within `connect_timeout`.
+    pub(crate) async fn connect(&self, watch: Arc<Watch>) -> io::Result<UpstreamIo> {
+        let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial());
+        Ok(UpstreamIo { stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??, watch })
+    }
+
+    async fn dial(&self) -> io::Result<UpstreamStream> {
+        match &self.settings.url {
+            UpstreamUrl::Unix(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
+            UpstreamUrl::Http { host, port } | UpstreamUrl::Https { host, port } => {
+                let tcp = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await?;
+                tcp.set_nodelay(true)?;
+                Ok(match &self.tls {
+                    None => UpstreamStream::Tcp(tcp),
+                    Some((tls, name)) => UpstreamStream::Tls(Box::new(tls.connect(name.clone(), tcp).await?)),
+                })
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn authority(host: &str, port: u16, default: u16) -> String {
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    if port == default { host } else { format!("{host}:{port}") }
+}
+
+fn tls_config(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamError> {
+    let mut roots = RootCertStore::empty();
+    match &settings.ca {
+        Some(file) => {
+            for certificate in certificates(file)? {
+                roots.add(certificate).map_err(|error| UpstreamError::File(file.clone(), error.to_string()))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(UpstreamError::NoRoots);
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(UpstreamError::ClientCertificate)?
+        .with_root_certificates(roots);
+    let mut config = match &settings.client_certificate {
+        None => builder.with_no_client_auth(),
+        Some(files) => builder
+            .with_client_auth_cert(certificates(&files.certificate)?, private_key(&files.key)?)
+            .map_err(UpstreamError::ClientCertificate)?,
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The certificates of a PEM file, at least one.
+pub(crate) fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
+    let fail = |error: rustls::pki_types::pem::Error| UpstreamError::File(file.clone(), error.to_string());
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(fail)?.collect();
+    match read.map_err(fail)? {
+        none if none.is_empty() => Err(UpstreamError::File(file.clone(), "holds no certificate".to_owned())),
+        some => Ok(some),
+    }
+}
+
+/// The private key of a PEM file.
+pub(crate) fn private_key(file: &PathBuf) -> Result<PrivateKeyDer<'static>, UpstreamError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|error| UpstreamError::File(file.clone(), error.to_string()))
+}
+
+enum UpstreamStream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+/// A connection to the application; every octet that moves is progress.
+pub(crate) struct UpstreamIo {
+    stream: UpstreamStream,
+    watch: Arc<Watch>,
+}
+
+macro_rules! delegate {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match &mut $self.stream {
+            UpstreamStream::Tcp($stream) => $call,
+            UpstreamStream::Tls($stream) => $call,
+            UpstreamStream::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = delegate!(self, stream => Pin::new(stream).poll_read(cx, buf));
+        if read.is_ready() {
+            self.watch.progress();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
+        if written.is_ready() {
+            self.watch.progress();
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        if written.is_ready() {
+            self.watch.progress();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            UpstreamStream::Tcp(_) | UpstreamStream::Unix(_) => true,
+            UpstreamStream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_headers_leave_out_the_scheme_s_port() {
+        assert_eq!(authority("app", 80, 80), "app");
+        assert_eq!(authority("app", 3000, 80), "app:3000");
+        assert_eq!(authority("::1", 443, 443), "[::1]");
+    }
+}

@@ -1,0 +1,191 @@
+//! One worker: a thread with its own event loop, its own socket and its own connections to the application.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::serve;
+use super::gate::{Gate, GateParts, Own};
+use super::listener::{Bound, Listener};
+use super::measure::Measure;
+use super::pool::Pool;
+use super::request_id::RequestIds;
+use super::watch::{Sweep, TICK};
+
+/// Connections of one worker at a time; more wait to be accepted.
+const MOST_CONNECTIONS: usize = 20_000;
+/// At shutdown, requests have this long to be answered.
+const DRAIN_LIMIT: Duration = Duration::from_secs(25);
+/// How many ticks pass between two looks at the idle connections to the application.
+const PURGE_EVERY: u32 = 5;
+
+/// What all workers judge by, replaced as a whole.
+pub(crate) struct Shared {
+    version: AtomicU64,
+    parts: ArcSwap<GateParts>,
+}
+
+impl Shared {
+    /// The first configuration.
+    pub(crate) fn new(parts: Arc<GateParts>) -> Self {
+        Self { version: AtomicU64::new(0), parts: ArcSwap::new(parts) }
+    }
+
+    /// Another one, from the next request on.
+    pub(crate) fn replace(&self, parts: Arc<GateParts>) {
+        self.parts.store(parts);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What belongs to one thread.
+pub(crate) struct Worker {
+    pub(crate) own: Rc<Own>,
+    pub(crate) tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    gate: RefCell<(u64, Rc<Gate>)>,
+    connections: Cell<usize>,
+    one_less: Notify,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
+        let own = Rc::new(Own { ids: RequestIds::new(), measure: Measure::new(), sweep: Rc::new(Sweep::default()) });
+        let version = shared.version.load(Ordering::Acquire);
+        let parts = shared.parts.load_full();
+        let pool = Rc::new(Pool::new(Arc::clone(&parts.upstream), Rc::clone(&own.sweep)));
+        let gate = Rc::new(Gate { parts, pool, own: Rc::clone(&own) });
+        Self { own, tls, shared, gate: RefCell::new((version, gate)), connections: Cell::new(0), one_less: Notify::new() }
+    }
+
+    /// The gate as configured now. Asking costs one read of a number that hardly ever changes.
+    pub(crate) fn gate(&self) -> Rc<Gate> {
+        let version = self.shared.version.load(Ordering::Acquire);
+        let mut gate = self.gate.borrow_mut();
+        if gate.0 != version {
+            let parts = self.shared.parts.load_full();
+            let pool = if Arc::ptr_eq(&parts.upstream, gate.1.pool.upstream()) {
+                Rc::clone(&gate.1.pool)
+            } else {
+                Rc::new(Pool::new(Arc::clone(&parts.upstream), Rc::clone(&self.own.sweep)))
+            };
+            *gate = (version, Rc::new(Gate { parts, pool, own: Rc::clone(&self.own) }));
+        }
+        Rc::clone(&gate.1)
+    }
+
+    /// A client may take part in nothing for so long while it is being answered. The exchange itself has finer limits.
+    pub(crate) fn stall_limit(&self) -> Duration {
+        let gate = self.gate();
+        let settings = gate.parts.upstream.settings();
+        settings.idle_timeout.max(settings.response_timeout).saturating_add(settings.connect_timeout)
+    }
+
+    async fn accept(self: &Rc<Self>, listener: &Listener) {
+        if self.connections.get() >= MOST_CONNECTIONS {
+            return self.one_less.notified().await;
+        }
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let counted = Counted::new(self);
+                let worker = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    serve(worker, stream, address).await;
+                    drop(counted);
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted; is the limit of open files too low?");
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    }
+
+    async fn tick(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.own.sweep.tick();
+            self.own.measure.flush();
+            if self.own.sweep.ticks().now().is_multiple_of(PURGE_EVERY) {
+                self.gate().pool.purge();
+            }
+        }
+    }
+}
+
+/// A connection that counts.
+struct Counted(Rc<Worker>);
+
+impl Counted {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        worker.own.measure.connected();
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get().saturating_sub(1));
+        self.0.own.measure.disconnected();
+        self.0.one_less.notify_one();
+    }
+}
+
+/// The client went away before it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
+}
+
+/// Runs a worker on this thread until `stop` says so and its clients are served, or time is up.
+///
+/// # Errors
+/// When the event loop can't be made.
+pub(crate) fn run(
+    bound: Bound,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
+        let listener = Listener::new(bound)?;
+        let worker = Rc::new(Worker::new(shared, tls));
+        tokio::task::spawn_local(Rc::clone(&worker).tick());
+        let stopped = async { stop.wait_for(|stop| *stop).await.map(|_| ()) };
+        let accepting = async {
+            loop {
+                worker.accept(&listener).await;
+            }
+        };
+        tokio::select! {
+            _ = stopped => {}
+            () = accepting => {}
+        }
+        drop(listener);
+        worker.own.sweep.drain();
+        let empty = async {
+            while worker.connections.get() > 0 {
+                worker.one_less.notified().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_LIMIT, empty).await.is_err() {
+            tracing::warn!(connections = worker.connections.get(), "connections are cut: they took too long to end");
+        }
+        worker.own.measure.flush();
+        Ok(())
+    })
+}

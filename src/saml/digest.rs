@@ -1,0 +1,50 @@
+//! Our own digest check (rule 3): the octets that are read are the octets that are hashed, by us.
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
+use bergshamra::c14n::{C14nMode, canonicalize_doc};
+use bergshamra::xml::NodeSet;
+use uppsala::{Document, NodeId};
+
+use super::error::SamlError;
+use super::signature_form::{Canonical, Hash, SignatureForm};
+
+/// Writes the signed element without its signature in canonical form, hashes that, and compares it with the DigestValue that
+/// the key signed. Returns the octets.
+///
+/// # Errors
+/// `SignatureNotCovering` when they differ or the element can't be written.
+pub(in crate::saml) fn signed_octets(document: &Document<'_>, form: &SignatureForm<'_>) -> Result<Vec<u8>, SamlError> {
+    let mut selected = NodeSet::tree_without_comments(form.signed.node(), document);
+    remove(document, &mut selected, form.signature.node());
+    let none = Vec::new();
+    let (mode, prefixes) = match &form.canonical {
+        Canonical::Exclusive(prefixes) => (C14nMode::Exclusive, prefixes),
+        Canonical::Inclusive => (C14nMode::Inclusive, &none),
+        Canonical::Inclusive11 => (C14nMode::Inclusive11, &none),
+    };
+    let octets = canonicalize_doc(document, mode, Some(&selected), prefixes)
+        .map_err(|_| SamlError::SignatureNotCovering("the signed element cannot be canonicalised"))?;
+    if hash(form.digest_hash, &octets) != form.digest {
+        return Err(SamlError::SignatureNotCovering("the digest of what is read is not the signed one"));
+    }
+    Ok(octets)
+}
+
+/// The enveloped-signature transform (XML Signature 6.6.4).
+fn remove(document: &Document<'_>, selected: &mut NodeSet, signature: NodeId) {
+    selected.remove_id(signature);
+    for node in document.descendants(signature) {
+        selected.remove_id(node);
+    }
+}
+
+/// A hash.
+pub(in crate::saml) fn hash(hash: Hash, octets: &[u8]) -> Vec<u8> {
+    let algorithm = match hash {
+        Hash::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => &SHA256,
+        Hash::Sha384 => &SHA384,
+        Hash::Sha512 => &SHA512,
+    };
+    digest(algorithm, octets).as_ref().to_vec()
+}

@@ -1,0 +1,59 @@
+//! What an IDPSSODescriptor says: its services.
+
+use super::entities::{Element, MD};
+use super::error::{MetadataError, shown};
+use super::location::is_absolute_http;
+use crate::saml::provider::{Binding, Endpoint};
+
+const SAML2: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
+
+/// Whether the role speaks SAML 2.0 (protocolSupportEnumeration, Metadata 2.4.1).
+pub(super) fn speaks_saml2(role: &Element) -> bool {
+    role.attribute("protocolSupportEnumeration").is_some_and(|all| all.split_ascii_whitespace().any(|one| one == SAML2))
+}
+
+/// An xs:boolean attribute.
+pub(super) fn flag(role: &Element, name: &str) -> bool {
+    matches!(role.attribute(name), Some("true" | "1"))
+}
+
+/// The single sign-on services with a binding that we speak, in document order.
+///
+/// # Errors
+/// When there is none, or one has a Location where no browser may be sent.
+pub(super) fn sso(role: &Element) -> Result<Vec<Endpoint>, MetadataError> {
+    const SERVICE: &str = "SingleSignOnService";
+    let services: Vec<Endpoint> = endpoints(role, SERVICE).collect();
+    if let Some(bad) = services.iter().find(|service| !is_absolute_http(&service.location)) {
+        return Err(MetadataError::Location { service: SERVICE, got: shown(&bad.location) });
+    }
+    // ResponseLocation means nothing here (Metadata 2.4.3).
+    let services: Vec<_> = services.into_iter().map(|service| Endpoint { response_location: None, ..service }).collect();
+    if services.is_empty() { Err(MetadataError::NoSso) } else { Ok(services) }
+}
+
+/// The single logout services with a binding that we speak. Login works without them, so a bad one is only warned of.
+pub(super) fn slo(role: &Element, warnings: &mut Vec<String>) -> Vec<Endpoint> {
+    endpoints(role, "SingleLogoutService")
+        .filter(|service| {
+            let bad = [Some(&service.location), service.response_location.as_ref()];
+            let bad = bad.into_iter().flatten().find(|location| !is_absolute_http(location));
+            if let Some(bad) = bad {
+                warnings.push(format!("a SingleLogoutService was skipped: not an absolute http or https URL: {}", shown(bad)));
+            }
+            bad.is_none()
+        })
+        .collect()
+}
+
+fn endpoints<'a>(role: &'a Element, service: &'a str) -> impl Iterator<Item = Endpoint> {
+    role.children(MD, service).filter_map(|element| {
+        let binding = match element.attribute("Binding") {
+            Some("urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect") => Binding::Redirect,
+            Some("urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST") => Binding::Post,
+            _ => return None,
+        };
+        let location = element.attribute("Location").unwrap_or_default().to_owned();
+        Some(Endpoint { binding, location, response_location: element.attribute("ResponseLocation").map(str::to_owned) })
+    })
+}

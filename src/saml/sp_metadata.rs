@@ -1,0 +1,83 @@
+//! Our own metadata (Metadata 2.4.4), for the operator to give to the IdP.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use uppsala::XmlWriter;
+
+use super::keys::{KeyKind, SpKey};
+use super::provider::ServiceProvider;
+
+const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
+const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
+const SOAP: &str = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP";
+/// What we decrypt, best first: ciphers, then the key transports.
+const ENCRYPTION: [&str; 5] = [
+    "http://www.w3.org/2009/xmlenc11#aes256-gcm",
+    "http://www.w3.org/2009/xmlenc11#aes192-gcm",
+    "http://www.w3.org/2009/xmlenc11#aes128-gcm",
+    "http://www.w3.org/2009/xmlenc11#rsa-oaep",
+    "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p",
+];
+
+/// Writes the EntityDescriptor. It has no validUntil: IdPs keep an uploaded file for years, and must not stop at a date.
+///
+/// Every KeyDescriptor says its use, because Keycloak passes over those that don't. Keys of elliptic curves only sign: no
+/// IdP encrypts for them.
+pub fn write(sp: &ServiceProvider) -> String {
+    let mut xml = XmlWriter::new();
+    xml.write_declaration();
+    xml.start_element(
+        "md:EntityDescriptor",
+        &[("xmlns:md", "urn:oasis:names:tc:SAML:2.0:metadata"), ("entityID", sp.entity_id.as_str())],
+    );
+    xml.start_element(
+        "md:SPSSODescriptor",
+        &[
+            ("protocolSupportEnumeration", "urn:oasis:names:tc:SAML:2.0:protocol"),
+            ("AuthnRequestsSigned", if sp.sign_requests { "true" } else { "false" }),
+            ("WantAssertionsSigned", "true"),
+        ],
+    );
+    for key in sp.keys.iter().filter(|key| key.may_sign()) {
+        key_descriptor(&mut xml, key, "signing", &[]);
+    }
+    for key in sp.keys.iter().filter(|key| matches!(key.kind, KeyKind::Rsa(_)) && key.may_sign()) {
+        key_descriptor(&mut xml, key, "encryption", &ENCRYPTION);
+    }
+    if let (Some(slo_url), Some(soap_url)) = (&sp.slo_url, sp.soap_slo_url()) {
+        for (binding, url) in [(REDIRECT, slo_url), (POST, slo_url), (SOAP, &soap_url)] {
+            xml.empty_element("md:SingleLogoutService", &[("Binding", binding), ("Location", url)]);
+        }
+    }
+    if let Some(format) = sp.name_id_format.urn() {
+        xml.start_element("md:NameIDFormat", &[]);
+        xml.text(format);
+        xml.end_element("md:NameIDFormat");
+    }
+    for (index, url) in sp.acs_urls.iter().enumerate() {
+        let index = index.to_string();
+        let mut attributes = vec![("Binding", POST), ("Location", url.as_str()), ("index", index.as_str())];
+        if index == "0" {
+            attributes.push(("isDefault", "true"));
+        }
+        xml.empty_element("md:AssertionConsumerService", &attributes);
+    }
+    xml.end_element("md:SPSSODescriptor");
+    xml.end_element("md:EntityDescriptor");
+    xml.into_string()
+}
+
+fn key_descriptor(xml: &mut XmlWriter, key: &SpKey, purpose: &str, methods: &[&str]) {
+    xml.start_element("md:KeyDescriptor", &[("use", purpose)]);
+    xml.start_element("ds:KeyInfo", &[("xmlns:ds", "http://www.w3.org/2000/09/xmldsig#")]);
+    xml.start_element("ds:X509Data", &[]);
+    xml.start_element("ds:X509Certificate", &[]);
+    xml.text(&STANDARD.encode(key.certificate()));
+    xml.end_element("ds:X509Certificate");
+    xml.end_element("ds:X509Data");
+    xml.end_element("ds:KeyInfo");
+    for method in methods {
+        xml.empty_element("md:EncryptionMethod", &[("Algorithm", method)]);
+    }
+    xml.end_element("md:KeyDescriptor");
+}

@@ -1,0 +1,209 @@
+//! What every store must do, as tests that each of them runs, and what the tests are made of.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::{FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, Which};
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::identity::headers::{HeaderPlan, HeaderSettings};
+use crate::return_path::ReturnPath;
+use crate::saml::NameId;
+use crate::session::{Origin, Session, SessionSettings};
+use crate::token::HashedToken;
+
+/// Seconds after the tests' beginning.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_unix(1_772_000_000 + second)
+}
+
+/// The n-th session, one hour idle, twelve in all.
+pub(crate) fn session_of(user: &str, n: u32) -> Session {
+    session_at(user, n, at(0))
+}
+
+/// The same, begun at another time.
+pub(crate) fn session_at(user: &str, n: u32, now: Timestamp) -> Session {
+    let origin = Origin {
+        idp: "corp".into(),
+        issuer: "https://idp.example.com/metadata".into(),
+        name_id: NameId {
+            value: format!("name-{user}"),
+            format: Some("urn:oasis:names:tc:SAML:2.0:nameid-format:persistent".into()),
+            name_qualifier: None,
+            sp_name_qualifier: None,
+        },
+        session_index: Some(format!("_index{n}")),
+        auth_time: now,
+        acr: Some("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport".into()),
+        not_on_or_after: None,
+    };
+    let settings =
+        SessionSettings { idle_timeout: Duration::from_secs(3600), lifetime: Duration::from_secs(12 * 3600), max_per_user: 0 };
+    let key = HashedToken::of(&format!("session {n}"));
+    Session::new(
+        key,
+        format!("sid{n}"),
+        Identity::for_tests(user, Some("viewer"), &["staff", "web"]).with_contact(&format!("{user}@example.com"), "Some One"),
+        origin,
+        plan(),
+        &settings,
+        now,
+    )
+}
+
+/// The headers that everybody has.
+fn plan() -> Arc<HeaderPlan> {
+    static PLAN: LazyLock<Arc<HeaderPlan>> = LazyLock::new(|| {
+        let name = |name| Some(HeaderName::from_static(name));
+        Arc::new(HeaderPlan::new(HeaderSettings {
+            user: name("x-user"),
+            email: name("x-email"),
+            name: name("x-name"),
+            tenant: None,
+            role: name("x-role"),
+            groups: name("x-groups"),
+            extra: BTreeMap::new(),
+            separator: ",".to_owned(),
+            value_maps: BTreeMap::new(),
+            assertion: HeaderName::from_static("x-samlgate-assertion"),
+            strip: Vec::new(),
+        }))
+    });
+    Arc::clone(&PLAN)
+}
+
+/// The n-th pending login, of a numbered browser.
+pub(crate) fn pending_of(n: u32, browser: u32) -> PendingLogin {
+    PendingLogin {
+        request_id: format!("_{n}"),
+        browser: HashedToken::of(&format!("browser {browser}")),
+        idp: "corp".into(),
+        relay_state: "state".into(),
+        return_to: ReturnPath::root(),
+        force_authn: false,
+        test: false,
+        previous: None,
+        started: at(0),
+    }
+}
+
+/// Everything that a store must do. `new` makes an empty one.
+pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
+    sessions_are_found_and_ended(&*new()).await;
+    all_sessions_that_are_meant_end(&*new()).await;
+    a_user_has_so_many_sessions(&*new()).await;
+    live_sessions_are_listed(&*new()).await;
+    pending_logins_are_taken_once(&*new()).await;
+    pending_logins_end_after_an_hour(&*new()).await;
+    a_browser_has_so_many_pending_logins(&*new()).await;
+    finished_logins_are_remembered(&*new()).await;
+    claims_hold(&*new()).await;
+}
+
+async fn sessions_are_found_and_ended(store: &dyn Store) {
+    let key = *session_of("u", 1).key();
+    assert!(store.session(&key).unwrap().is_none());
+    let saved = store.save_session(session_of("u", 1), 0, at(0)).await.unwrap();
+    let found = store.session(&key).unwrap().unwrap();
+    assert_eq!(found.sid(), "sid1");
+    assert_eq!(found.identity(), saved.identity());
+    assert!(store.end_session(&key).await.unwrap());
+    assert!(store.session(&key).unwrap().is_none_or(|session| !session.is_live(at(0))));
+    assert!(!saved.is_live(at(0)) && !found.is_live(at(0)), "whoever holds it sees that it ended");
+    assert!(!store.end_session(&key).await.unwrap());
+}
+
+async fn all_sessions_that_are_meant_end(store: &dyn Store) {
+    for (n, user) in ["a", "a", "b", "A", "c"].into_iter().enumerate() {
+        store.save_session(session_of(user, u32::try_from(n).unwrap()), 0, at(0)).await.unwrap();
+    }
+    let live = |n: u32| store.session(session_of("", n).key()).unwrap().is_some_and(|session| session.is_live(at(1)));
+    assert_eq!(store.end_sessions(Which::User("a".into())).await.unwrap(), 2);
+    assert_eq!([live(0), live(1), live(2), live(3), live(4)], [false, false, true, true, true]);
+    assert_eq!(store.end_sessions(Which::User("a".into())).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(Which::Sid("sid2".into())).await.unwrap(), 1);
+    let subject = |issuer: &str, name: &str| Which::Subject(issuer.into(), name.into());
+    assert_eq!(store.end_sessions(subject("https://other.example.com/", "name-c")).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(subject("https://idp.example.com/metadata", "name-c")).await.unwrap(), 1);
+    assert_eq!([live(2), live(3), live(4)], [false, true, false]);
+}
+
+async fn a_user_has_so_many_sessions(store: &dyn Store) {
+    for n in 0..4 {
+        store.save_session(session_at("u", n, at(i64::from(n))), 2, at(i64::from(n))).await.unwrap();
+    }
+    store.save_session(session_of("other", 9), 2, at(4)).await.unwrap();
+    let live = |n: u32| store.session(session_of("", n).key()).unwrap().is_some_and(|session| session.is_live(at(4)));
+    assert_eq!([live(0), live(1), live(2), live(3), live(9)], [false, false, true, true, true]);
+}
+
+async fn live_sessions_are_listed(store: &dyn Store) {
+    for n in 0..3 {
+        store.save_session(session_of("u", n), 0, at(0)).await.unwrap();
+    }
+    store.end_sessions(Which::Sid("sid1".into())).await.unwrap();
+    let mut sids: Vec<_> = store.sessions(10, at(1)).await.unwrap().iter().map(|s| s.sid().to_owned()).collect();
+    sids.sort();
+    assert_eq!(sids, ["sid0", "sid2"]);
+    assert_eq!(store.sessions(1, at(1)).await.unwrap().len(), 1);
+    assert_eq!(store.session_count(), 2);
+    assert!(store.sessions(10, at(7200)).await.unwrap().is_empty(), "idle for too long");
+    store.sweep(at(7200));
+    assert_eq!(store.session_count(), 0);
+}
+
+async fn pending_logins_are_taken_once(store: &dyn Store) {
+    store.save_pending(pending_of(1, 1), 5, at(0)).await.unwrap();
+    assert_eq!(store.pending_count(), 1);
+    assert_eq!(store.pending("_1", at(1)).await.unwrap(), Some(pending_of(1, 1)));
+    assert_eq!(store.pending("_2", at(1)).await.unwrap(), None);
+    assert_eq!(store.take_pending("_1", None, at(1)).await.unwrap(), Some(pending_of(1, 1)));
+    assert_eq!(store.take_pending("_1", None, at(1)).await.unwrap(), None);
+    assert_eq!(store.pending("_1", at(1)).await.unwrap(), None);
+}
+
+async fn pending_logins_end_after_an_hour(store: &dyn Store) {
+    assert_eq!(PENDING_LIFETIME, Duration::from_secs(3600));
+    store.save_pending(pending_of(1, 1), 5, at(0)).await.unwrap();
+    assert!(store.pending("_1", at(3599)).await.unwrap().is_some());
+    assert_eq!(store.pending("_1", at(3600)).await.unwrap(), None);
+    assert_eq!(store.take_pending("_1", None, at(3600)).await.unwrap(), None);
+}
+
+async fn a_browser_has_so_many_pending_logins(store: &dyn Store) {
+    for n in 0..7 {
+        store.save_pending(pending_of(n, 1), 5, at(i64::from(n))).await.unwrap();
+    }
+    store.save_pending(pending_of(7, 2), 5, at(7)).await.unwrap();
+    for n in 0..8 {
+        let there = store.pending(&format!("_{n}"), at(8)).await.unwrap().is_some();
+        assert_eq!(there, n >= 2, "{n}");
+    }
+}
+
+async fn finished_logins_are_remembered(store: &dyn Store) {
+    let pending = pending_of(1, 1);
+    let session = Some(HashedToken::of("session"));
+    store.save_pending(pending.clone(), 5, at(0)).await.unwrap();
+    assert_eq!(store.finished("_1", at(0)).await.unwrap(), None);
+    assert!(store.take_pending("_1", session, at(0)).await.unwrap().is_some());
+    assert!(store.take_pending("_1", None, at(0)).await.unwrap().is_none());
+    let PendingLogin { request_id, browser, return_to, test, .. } = pending;
+    let finished = FinishedLogin { request_id, browser, session, return_to, test };
+    assert_eq!(store.finished("_1", at(3599)).await.unwrap(), Some(finished), "the second one changes nothing");
+    assert_eq!(store.finished("_2", at(1)).await.unwrap(), None);
+    assert_eq!(store.finished("_1", at(3600)).await.unwrap(), None);
+}
+
+async fn claims_hold(store: &dyn Store) {
+    let (one, two) = (HashedToken::of("1"), HashedToken::of("2"));
+    assert!(store.claim(one, at(300), at(0)).await.unwrap());
+    assert!(!store.claim(one, at(300), at(1)).await.unwrap());
+    assert!(store.claim(two, at(300), at(1)).await.unwrap());
+    assert!(!store.claim(one, at(900), at(299)).await.unwrap());
+    assert!(store.claim(one, at(900), at(300)).await.unwrap(), "its time is over");
+}

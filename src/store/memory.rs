@@ -1,0 +1,319 @@
+//! Everything kept in this process: lost at a restart, not shared with other replicas, never waits.
+
+mod ageing;
+mod claims;
+mod index;
+mod pending;
+
+use std::sync::Arc;
+
+use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use super::{Answer, FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
+use crate::clock::Timestamp;
+use crate::session::Session;
+use crate::token::HashedToken;
+use ageing::Ageing;
+use claims::Claims;
+use index::Index;
+use pending::PendingLogins;
+
+/// How much a [`MemoryStore`] keeps at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Sessions, in octets as [`Session::weight`] counts them; beyond it the least used end.
+    pub sessions: u64,
+    /// Pending logins, in octets; beyond it the oldest go. Whoever can reach us can start logins, so this one fills up first.
+    pub pending: usize,
+    /// Finished logins, in octets; beyond it the oldest are forgotten.
+    pub finished: usize,
+    /// Claims; beyond it new ones are refused.
+    pub claims: usize,
+}
+
+impl Default for MemoryLimits {
+    /// Some 200,000 sessions of the usual size in use, 100,000 pending logins, 1,000,000 claims.
+    fn default() -> Self {
+        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, claims: 1_000_000 }
+    }
+}
+
+/// How many sessions are looked at with every new one, to let go of those that have ended: so at most about an eighth of what is
+/// kept is dead, without a task of its own.
+const SWEPT_PER_SAVE: usize = 8;
+
+/// The store in memory. Sessions lie in a moka cache that ends the least used first; an index beside it knows whose they are.
+///
+/// The index holds the sessions themselves, not their keys: who ends all sessions of a user also reaches one that is being saved
+/// at that moment. The cache is never called while the index is locked, because the cache calls back into the index.
+pub struct MemoryStore {
+    sessions: Cache<HashedToken, Arc<Session>>,
+    index: Arc<Mutex<Index>>,
+    pending: Mutex<PendingLogins>,
+    finished: Mutex<Ageing<FinishedLogin>>,
+    claims: Mutex<Claims>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(limits: MemoryLimits) -> Self {
+        let index = Arc::new(Mutex::new(Index::default()));
+        let listening = Arc::clone(&index);
+        let sessions = Cache::builder()
+            .name("sessions")
+            .max_capacity(limits.sessions)
+            .weigher(|_: &HashedToken, session: &Arc<Session>| session.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |_, session: Arc<Session>, cause| {
+                if session.end() && cause == RemovalCause::Size {
+                    metrics::counter!("samlgate_sessions_evicted_total").increment(1);
+                }
+                listening.lock().remove(&session);
+            })
+            .build();
+        Self {
+            sessions,
+            index,
+            pending: Mutex::new(PendingLogins::new(limits.pending)),
+            finished: Mutex::new(Ageing::new(limits.finished, PENDING_LIFETIME)),
+            claims: Mutex::new(Claims::new(limits.claims)),
+        }
+    }
+
+    /// Ends sessions and lets go of them; how many had not ended yet.
+    fn drop_sessions(&self, sessions: &[Arc<Session>]) -> usize {
+        sessions
+            .iter()
+            .filter(|session| {
+                let first = session.end();
+                self.sessions.invalidate(session.key());
+                first
+            })
+            .count()
+    }
+
+    fn save(&self, session: Session, max_per_user: usize, now: Timestamp) -> Arc<Session> {
+        let session = Arc::new(session);
+        let surplus = {
+            let mut index = self.index.lock();
+            let surplus = index.surplus(session.identity().user(), max_per_user, now);
+            index.add(&session);
+            surplus
+        };
+        self.drop_sessions(&surplus);
+        self.sessions.insert(*session.key(), Arc::clone(&session));
+        if !session.is_live(now) {
+            // Ended between the index and the cache: it must not stay.
+            self.sessions.invalidate(session.key());
+        }
+        let dead = self.index.lock().next_dead(SWEPT_PER_SAVE, now);
+        self.drop_sessions(&dead);
+        session
+    }
+}
+
+impl Store for MemoryStore {
+    fn session(&self, key: &HashedToken) -> Result<Option<Arc<Session>>, StoreError> {
+        Ok(self.sessions.get(key))
+    }
+
+    fn save_session(&self, session: Session, max_per_user: usize, now: Timestamp) -> Answer<'_, Arc<Session>> {
+        Box::pin(async move { Ok(self.save(session, max_per_user, now)) })
+    }
+
+    fn end_session<'a>(&'a self, key: &'a HashedToken) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.sessions.get(key).is_some_and(|session| self.drop_sessions(&[session]) > 0)) })
+    }
+
+    fn end_sessions(&self, which: Which) -> Answer<'_, usize> {
+        Box::pin(async move {
+            let found = self.index.lock().find(&which);
+            Ok(self.drop_sessions(&found))
+        })
+    }
+
+    fn sessions(&self, limit: usize, now: Timestamp) -> Answer<'_, Vec<Arc<Session>>> {
+        Box::pin(async move { Ok(self.index.lock().live(limit, now)) })
+    }
+
+    fn session_count(&self) -> u64 {
+        self.index.lock().len() as u64
+    }
+
+    fn sweep(&self, now: Timestamp) {
+        const CHUNK: usize = 4096;
+        let mut left = self.index.lock().slots();
+        while left > 0 {
+            let dead = self.index.lock().next_dead(CHUNK, now);
+            self.drop_sessions(&dead);
+            left = left.saturating_sub(CHUNK);
+        }
+        self.sessions.run_pending_tasks();
+    }
+
+    fn save_pending(&self, pending: PendingLogin, per_browser: usize, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.pending.lock().insert(pending, per_browser, now);
+            Ok(())
+        })
+    }
+
+    fn pending<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogin>> {
+        Box::pin(async move { Ok(self.pending.lock().get(request_id, now).cloned()) })
+    }
+
+    fn take_pending<'a>(
+        &'a self,
+        request_id: &'a str,
+        session: Option<HashedToken>,
+        now: Timestamp,
+    ) -> Answer<'a, Option<PendingLogin>> {
+        Box::pin(async move {
+            let mut pending = self.pending.lock();
+            let Some(taken) = pending.take(request_id, now) else { return Ok(None) };
+            let finished = FinishedLogin {
+                request_id: taken.request_id.clone(),
+                browser: taken.browser,
+                session,
+                return_to: taken.return_to.clone(),
+                test: taken.test,
+            };
+            let weight = size_of::<FinishedLogin>() + finished.request_id.len() + finished.return_to.as_str().len();
+            self.finished.lock().insert(finished.request_id.clone(), finished, weight, now);
+            Ok(Some(taken))
+        })
+    }
+
+    fn pending_count(&self) -> u64 {
+        self.pending.lock().len() as u64
+    }
+
+    fn finished<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<FinishedLogin>> {
+        Box::pin(async move { Ok(self.finished.lock().get(request_id, now).cloned()) })
+    }
+
+    fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(async move { self.claims.lock().claim(what, until, now) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract::{self, at, session_of};
+
+    fn store(limits: MemoryLimits) -> MemoryStore {
+        MemoryStore::new(limits)
+    }
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        contract::check(|| Arc::new(store(MemoryLimits::default()))).await;
+    }
+
+    #[tokio::test]
+    async fn beyond_its_memory_the_least_used_session_ends() {
+        let one = u64::from(session_of("u", 0).weight());
+        let store = store(MemoryLimits { sessions: one * 10 + one / 2, ..MemoryLimits::default() });
+        let mut kept = Vec::new();
+        for n in 0..10 {
+            kept.push(store.save_session(session_of("u", n), 0, at(0)).await.unwrap());
+            store.sessions.run_pending_tasks();
+        }
+        // Number 0 is used, so that number 1 is the least used one.
+        assert!(store.session(kept[0].key()).unwrap().is_some());
+        store.sessions.run_pending_tasks();
+        store.save_session(session_of("u", 10), 0, at(0)).await.unwrap();
+        store.sessions.run_pending_tasks();
+        assert!(kept[0].is_live(at(0)));
+        assert!(!kept[1].is_live(at(0)), "whoever still holds the evicted session sees that it ended");
+        assert_eq!(store.session(kept[1].key()).unwrap().map(|s| s.sid().to_owned()), None);
+        assert_eq!(store.session_count(), 10, "the index forgets it too");
+    }
+
+    #[tokio::test]
+    async fn new_sessions_push_out_those_that_time_has_ended() {
+        let store = store(MemoryLimits::default());
+        for n in 0..100 {
+            store.save_session(session_of("u", n), 0, at(0)).await.unwrap();
+        }
+        let next_day = at(86_400);
+        for n in 100..120 {
+            store.save_session(contract::session_at("u", n, next_day), 0, next_day).await.unwrap();
+        }
+        assert!(store.session_count() < 30, "{} are left", store.session_count());
+        assert_eq!(store.sessions(1000, next_day).await.unwrap().len(), 20);
+        store.sweep(next_day);
+        assert_eq!(store.session_count(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_of_claims_refuses_instead_of_forgetting() {
+        let store = store(MemoryLimits { claims: 2, ..MemoryLimits::default() });
+        let what = |n: u8| HashedToken::of(&n.to_string());
+        assert_eq!(store.claim(what(1), at(100), at(0)).await, Ok(true));
+        assert_eq!(store.claim(what(2), at(200), at(0)).await, Ok(true));
+        assert!(store.claim(what(3), at(300), at(0)).await.is_err());
+        assert_eq!(store.claim(what(1), at(100), at(0)).await, Ok(false));
+        assert_eq!(store.claim(what(3), at(300), at(100)).await, Ok(true), "the first has run out");
+    }
+
+    #[tokio::test]
+    async fn beyond_its_memory_the_oldest_pending_login_goes() {
+        let store = store(MemoryLimits { pending: 4096, ..MemoryLimits::default() });
+        for n in 0..100 {
+            store.save_pending(contract::pending_of(n, n), 5, at(0)).await.unwrap();
+        }
+        assert!(store.pending_count() < 20);
+        assert_eq!(store.pending("_0", at(0)).await.unwrap(), None);
+        assert!(store.pending("_99", at(0)).await.unwrap().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_at_once_one_takes_and_one_claims() {
+        let store = Arc::new(store(MemoryLimits::default()));
+        for round in 0..50 {
+            store.save_pending(contract::pending_of(round, round), 5, at(0)).await.unwrap();
+            let tasks: Vec<_> = (0..8)
+                .map(|_| {
+                    let store = Arc::clone(&store);
+                    tokio::spawn(async move {
+                        let taken = store.take_pending(&format!("_{round}"), None, at(1)).await.unwrap().is_some();
+                        let claimed = store.claim(HashedToken::of(&round.to_string()), at(99), at(1)).await.unwrap();
+                        (usize::from(taken), usize::from(claimed))
+                    })
+                })
+                .collect();
+            let mut sums = (0, 0);
+            for task in tasks {
+                let (taken, claimed) = task.await.unwrap();
+                sums = (sums.0 + taken, sums.1 + claimed);
+            }
+            assert_eq!(sums, (1, 1));
+        }
+    }
+
+    /// Run by hand: `cargo test --release --lib resident -- --ignored --nocapture`.
+    #[tokio::test]
+    #[ignore = "measures resident memory, so it needs the process for itself"]
+    async fn resident_memory_of_a_session_without_traffic() {
+        fn resident() -> usize {
+            let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+            text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        }
+        const COUNT: u32 = 100_000;
+        let store = store(MemoryLimits { sessions: 4 << 30, ..MemoryLimits::default() });
+        let before = resident();
+        for n in 0..COUNT {
+            store.save_session(session_of(&format!("user{n}@example.com"), n), 0, at(0)).await.unwrap();
+        }
+        store.sessions.run_pending_tasks();
+        let each = (resident() - before) / COUNT as usize;
+        println!("{each} octets each; weighed as {}", session_of("user1@example.com", 1).weight());
+        assert_eq!(store.session_count(), u64::from(COUNT));
+        assert!(each < 1536, "{each}");
+    }
+}

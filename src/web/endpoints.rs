@@ -1,0 +1,152 @@
+//! Which endpoint answers: the map of everything under the prefix.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, FromRequest, Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use tower::ServiceExt as _;
+
+use super::bodies::{self, Bodies, Whole};
+use super::context::RequestContext;
+use super::{Problem, Reply, Site, acs, documents, logout, sign_in};
+
+/// Most fields of a form or a query; the bindings need two.
+const MAX_FIELDS: usize = 32;
+
+/// A request for one of our endpoints, its body read where the endpoint takes one.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Whole,
+    pub(super) context: RequestContext,
+}
+
+/// Names and values, in order.
+pub(super) type Fields = Vec<(String, String)>;
+
+type Shared = State<Arc<Site>>;
+type This = Extension<Arc<Call>>;
+
+/// The router. It knows nothing of the configured prefix: paths reach it without.
+pub(super) struct Endpoints {
+    router: Router,
+    bodies: Bodies,
+}
+
+impl Endpoints {
+    pub(super) fn new(site: &Arc<Site>) -> Self {
+        let router = Router::new()
+            .route("/login", get(async |State(site): Shared, Extension(call): This| sign_in::login(&site, &call).await))
+            .route("/test", get(async |State(site): Shared, Extension(call): This| sign_in::test(&site, &call).await))
+            .route("/acs", post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
+            .route(
+                "/acs/{idp}",
+                post(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
+                    acs::consume(&site, &call, Some(idp)).await
+                }),
+            )
+            .route(
+                "/logout",
+                get(async |State(site): Shared, Extension(call): This| logout::ask(&site, &call).await)
+                    .post(async |State(site): Shared, Extension(call): This| logout::end(&site, &call).await),
+            )
+            .route("/me", get(async |State(site): Shared, Extension(call): This| documents::me(&site, &call)))
+            .route("/metadata", get(async |State(site): Shared| documents::metadata(&site)))
+            .route("/jwks.json", get(async |State(site): Shared| documents::jwks(&site)))
+            .fallback(async |State(site): Shared, Extension(call): This| call.refuse(&site, Problem::NotFound))
+            .method_not_allowed_fallback(async |State(site): Shared, Extension(call): This| {
+                call.refuse(&site, Problem::MethodNotAllowed)
+            })
+            .with_state(Arc::clone(site));
+        Self { router, bodies: Bodies::new() }
+    }
+
+    /// Reads the body, if the endpoint takes one, and lets the endpoint answer.
+    pub(super) async fn answer<B>(&self, site: &Site, request: Request<B>, context: &RequestContext) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let Some(own) = own_uri(site, &parts.uri) else { return site.refuse(Problem::NotFound, &parts.headers, context) };
+        let body = match bodies::most(&parts.method, own.path()) {
+            Some(most) => match self.bodies.read(body, most).await {
+                Ok(body) => body,
+                Err(problem) => return site.refuse(problem, &parts.headers, context),
+            },
+            None => Whole::default(),
+        };
+        let mut routed = Request::new(Body::empty());
+        *routed.method_mut() = parts.method.clone();
+        *routed.uri_mut() = own;
+        let call = Call { method: parts.method, uri: parts.uri, headers: parts.headers, body, context: context.clone() };
+        routed.extensions_mut().insert(Arc::new(call));
+        let (parts, body) = match self.router.clone().oneshot(routed).await {
+            Ok(reply) => reply.into_parts(),
+            Err(never) => match never {},
+        };
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        Reply::from_parts(parts, Full::new(body))
+    }
+}
+
+impl Call {
+    /// The fields of the query.
+    pub(super) fn query(&self) -> Result<Fields, Problem> {
+        within_bounds(self.uri.query().unwrap_or_default().as_bytes())?;
+        let query =
+            Query::try_from_uri(&self.uri).map_err(|_| Problem::BadRequest("The address has a query that can't be read."))?;
+        Ok(query.0)
+    }
+
+    /// The fields of the posted form (Bindings 3.5.4).
+    pub(super) async fn form(&self) -> Result<Fields, Problem> {
+        within_bounds(&self.body.octets)?;
+        let mut request = Request::new(Body::from(self.body.octets.clone()));
+        *request.method_mut() = Method::POST;
+        if let Some(kind) = self.headers.get(CONTENT_TYPE) {
+            request.headers_mut().insert(CONTENT_TYPE, kind.clone());
+        }
+        let form = Form::from_request(request, &()).await;
+        form.map(|Form(fields)| fields).map_err(|_| Problem::BadRequest("This address takes a form that a browser posts."))
+    }
+
+    /// Says no.
+    pub(super) fn refuse(&self, site: &Site, problem: Problem) -> Reply {
+        site.refuse(problem, &self.headers, &self.context)
+    }
+}
+
+/// Whether there are so few fields that they may be read.
+fn within_bounds(fields: &[u8]) -> Result<(), Problem> {
+    let many = fields.iter().filter(|octet| **octet == b'&').nth(MAX_FIELDS).is_some();
+    if many { Err(Problem::BadRequest("There are too many fields.")) } else { Ok(()) }
+}
+
+/// The value of a field that may be there once.
+pub(super) fn at_most_one(fields: &Fields, name: &str) -> Result<Option<String>, Problem> {
+    let mut values = fields.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Problem::BadRequest("A field is there twice.")),
+    }
+}
+
+/// The address without the prefix; the other addresses of an endpoint become its own.
+fn own_uri(site: &Site, uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let own = match path.strip_prefix(&site.parts.prefix) {
+        Some(rest) if rest.starts_with('/') => rest,
+        _ if path == "/.well-known/samlgate/jwks.json" => "/jwks.json",
+        _ if site.parts.login.is_acs(path) => "/acs",
+        _ => return None,
+    };
+    own.parse().ok()
+}

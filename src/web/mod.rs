@@ -1,0 +1,157 @@
+//! samlgate's own endpoints and pages.
+
+mod acs;
+mod bodies;
+pub mod context;
+pub mod cookies;
+mod documents;
+mod endpoints;
+mod logout;
+pub mod ops;
+mod pages;
+pub mod refusal;
+mod sign_in;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use serde_json::json;
+use tracing::{debug, error, info, warn};
+
+use crate::access::Target;
+use crate::clock::Clock;
+use crate::identity::assertion::AssertionSigner;
+use crate::login::Login;
+use crate::public_url::PublicUrl;
+use crate::return_path::ReturnPath;
+use crate::session::Session;
+use crate::store::{Store, StoreError};
+use crate::token::Entropy;
+use context::Asker;
+pub use context::RequestContext;
+pub use cookies::{Cookies, SessionCookie};
+use endpoints::Endpoints;
+pub use refusal::Problem;
+
+/// An answer of samlgate's own: always whole, never streamed.
+pub type Reply = http::Response<http_body_util::Full<bytes::Bytes>>;
+
+/// What the endpoints need.
+pub struct WebParts {
+    /// The site.
+    pub public_url: PublicUrl,
+    /// Where our own endpoints are, `/_samlgate`.
+    pub prefix: String,
+    /// The login flows.
+    pub login: Arc<Login>,
+    /// Sessions.
+    pub store: Arc<dyn Store>,
+    /// Our cookies.
+    pub cookies: Cookies,
+    /// Its key set is published.
+    pub signer: Arc<AssertionSigner>,
+    /// "Now".
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Our metadata, as XML.
+    pub sp_metadata: String,
+    /// Where users go after a logout.
+    pub logout_return_to: ReturnPath,
+}
+
+/// samlgate's own side of the site: endpoints, the way to a login, and every page that says no.
+pub struct Web {
+    site: Arc<Site>,
+    endpoints: Endpoints,
+}
+
+/// What all endpoints share.
+struct Site {
+    parts: WebParts,
+}
+
+impl Web {
+    /// Puts the parts together.
+    pub fn new(parts: WebParts) -> Self {
+        let site = Arc::new(Site { parts });
+        Self { endpoints: Endpoints::new(&site), site }
+    }
+
+    /// Whether a path is ours: everything under the prefix, every assertion consumer service, the well-known key set.
+    pub fn owns(&self, path: &str) -> bool {
+        self.site.parts.login.is_own(path)
+    }
+
+    /// Answers a request for a path of ours.
+    pub async fn endpoint<B>(&self, request: Request<B>, context: &RequestContext) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.endpoints.answer(&self.site, request, context).await
+    }
+
+    /// Answers a request that needs a session and has none. A navigation begins a login; everything else gets 401 and no
+    /// cookie, a gRPC client its own kind of 401.
+    pub async fn login_required(&self, method: &Method, headers: &HeaderMap, target: &Target, context: &RequestContext) -> Reply {
+        match Asker::of(method, headers) {
+            Asker::Navigation => {
+                let return_to = self.site.parts.login.return_path(target.path_and_query());
+                self.site.towards(headers, return_to, context).await
+            }
+            Asker::Grpc => refusal::grpc("16", "login_required"),
+            Asker::Program => self.site.unauthorized(headers),
+        }
+    }
+
+    /// Says no: as a page for browsers, as JSON otherwise, with the request's id.
+    pub fn refuse(&self, problem: Problem, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        self.site.refuse(problem, headers, context)
+    }
+
+    /// Our cookies.
+    pub fn cookies(&self) -> &Cookies {
+        &self.site.parts.cookies
+    }
+}
+
+impl Site {
+    /// One of our own paths.
+    fn path(&self, rest: &str) -> String {
+        format!("{}{rest}", self.parts.prefix)
+    }
+
+    /// The live session of a request, if it has one.
+    fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Session>>, StoreError> {
+        let SessionCookie::Token(token) = self.parts.cookies.session(headers) else { return Ok(None) };
+        let session = self.parts.store.session(&token.hash())?;
+        Ok(session.filter(|session| session.is_live(self.parts.clock.now())))
+    }
+
+    /// 401 for programs. A page that gets it can send its user to `login_url`, and they come back to that page.
+    fn unauthorized(&self, headers: &HeaderMap) -> Reply {
+        let page = headers.get(http::header::REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or_default();
+        let return_to = self.parts.login.return_path(page);
+        let login = refusal::try_again(&self.path("/login"), &return_to, None);
+        let body = json!({"error": "login_required", "login_url": self.parts.public_url.join(&login)});
+        let mut reply = pages::json(StatusCode::UNAUTHORIZED, &body);
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("SAML"));
+        reply
+    }
+
+    fn refuse(&self, problem: Problem, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        let (request_id, reason) = (context.id.as_str(), problem.code());
+        match problem {
+            Problem::Forbidden(_) | Problem::CrossSite => info!(request_id, reason, "refused"),
+            Problem::UpstreamUnreachable | Problem::UpstreamTimeout | Problem::StoreAway | Problem::Busy => {
+                warn!(request_id, reason, "refused")
+            }
+            Problem::Internal => error!(request_id, reason, "refused"),
+            _ => debug!(request_id, reason, "refused"),
+        }
+        refusal::problem(problem, headers, context, self.path("/login?force=true"))
+    }
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# run.sh   one real login: SimpleSAMLphp (Debian) is the IdP, Nagios (Debian) the application that nobody wants to change,
+# headless Chromium the person, samlgate's own binary in between. What it proves stands in login.py.
+# Then the demo, tried by a person as it asks to be (demo.py).
+#   SAMLGATE=path/to/samlgate   another binary than target/debug/samlgate; DEMO=path likewise
+# Needs the packages of `scripts/install-packages.sh test`. Everything runs on free loopback ports and in a temporary
+# folder, and ends with this script; screenshots of what the person saw stay in target/interop/screenshots.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+samlgate="${SAMLGATE:-target/debug/samlgate}"
+demo="${DEMO:-target/debug/examples/demo}"
+for binary in "$samlgate" "$demo"; do
+  [ -x "$binary" ] || { echo "$binary is missing: cargo build --bin samlgate --example demo" >&2; exit 1; }
+done
+
+# SimpleSAMLphp and Nagios come from Debian's packages, but unpacked instead of installed: as packages they would bring a
+# web server and a daemon that start with the machine.
+packages=(simplesamlphp nagios4-common nagios4-core nagios4-cgi)
+debian="$PWD/target/interop/debian"
+if [ ! -e "$debian/complete" ]; then
+  rm -rf "$debian" && mkdir -p "$debian/packages"
+  (cd "$debian/packages" && apt-get download -q "${packages[@]}" >/dev/null 2>apt.log) || { cat "$debian/packages/apt.log" >&2; exit 1; }
+  for package in "$debian"/packages/*.deb; do dpkg -x "$package" "$debian"; done
+  touch "$debian/complete"
+fi
+
+export PYTHONDONTWRITEBYTECODE=1
+common=(--screenshots target/interop/screenshots)
+python3 tests/interop/login.py --samlgate "$samlgate" --debian "$debian" "${common[@]}"
+python3 tests/interop/demo.py --demo "$demo" "${common[@]}"

@@ -1,0 +1,84 @@
+//! What one request leaves behind on a connection to the application must not reach the next one.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use samlgate::access::{Allow, Rule};
+
+use crate::support::gateway::{Gateway, Wanted};
+use crate::support::raw::{Raw, ask};
+use crate::support::upstream::{Then, Upstream};
+
+fn open(upstream: &Upstream) -> Gateway {
+    let rules = vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    Wanted::before(upstream.address).rules(rules).start()
+}
+
+fn request(method: &str, lines: &str) -> String {
+    format!("{method} / HTTP/1.1\r\nHost: app.example\r\n{lines}\r\n")
+}
+
+/// Whether a GET goes over the connection of the request before it.
+fn shares_its_connection(before: &str) -> bool {
+    let upstream = Upstream::start();
+    let gateway = open(&upstream);
+    assert_eq!(ask(gateway.address, before).status(), 200, "{before}");
+    let first = upstream.wait_for(1);
+    assert_eq!(ask(gateway.address, request("GET", "")).status(), 200);
+    first.connection == upstream.wait_for(2).connection
+}
+
+#[test]
+fn a_connection_that_carried_a_body_carries_no_other_request() {
+    assert!(shares_its_connection(&request("GET", "")), "connections are kept");
+    let smuggled = request("GET", "X-User: root\r\n");
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let sized = format!("{}{smuggled}", request(method, &format!("Content-Length: {}\r\n", smuggled.len())));
+        assert!(!shares_its_connection(&sized), "{method}");
+        let chunked =
+            format!("{}{:x}\r\n{smuggled}\r\n0\r\n\r\n", request(method, "Transfer-Encoding: chunked\r\n"), smuggled.len());
+        assert!(!shares_its_connection(&chunked), "{method}");
+    }
+}
+
+#[test]
+fn a_head_request_leaves_nothing_for_the_next() {
+    assert!(!shares_its_connection(&request("HEAD", "")));
+}
+
+#[test]
+fn a_body_without_a_length_arrives_whatever_the_method() {
+    for method in ["GET", "POST", "DELETE", "OPTIONS"] {
+        let upstream = Upstream::start();
+        let gateway = open(&upstream);
+        let chunked = format!("{}5\r\nhello\r\n0\r\n\r\n", request(method, "Transfer-Encoding: chunked\r\n"));
+        assert_eq!(ask(gateway.address, chunked).status(), 200);
+        // As it came, chunk by chunk.
+        assert_eq!(upstream.only().body, b"5\r\nhello\r\n0\r\n\r\n", "{method}");
+    }
+}
+
+#[test]
+fn an_answer_with_two_lengths_is_none() {
+    let upstream = Upstream::answering(|_, stream| {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n";
+        if stream.write_all(answer.as_bytes()).is_ok() { Then::Keep } else { Then::Close }
+    });
+    let gateway = open(&upstream);
+    assert_eq!(ask(gateway.address, request("GET", "")).status(), 502);
+}
+
+#[test]
+fn an_upload_ends_with_its_session() {
+    let upstream = Upstream::start();
+    let gateway = Wanted::before(upstream.address).start();
+    let cookie = gateway.sign_in("alice", &[]);
+    let mut client = Raw::connect(gateway.address);
+    client.send(request("POST", &format!("Cookie: {cookie}\r\nTransfer-Encoding: chunked\r\n"))).send("5\r\nhello\r\n");
+    gateway.sign_out("alice");
+    gateway.clock.advance(Duration::from_secs(2));
+    client.send("5\r\nworld\r\n0\r\n\r\n");
+    assert!(client.answer().is_none_or(|answer| answer.status() != 200));
+    let whole = |body: &[u8]| body.ends_with(b"0\r\n\r\n");
+    assert!(!upstream.seen().iter().any(|seen| whole(&seen.body)), "no whole request arrives");
+}

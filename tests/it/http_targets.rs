@@ -1,0 +1,126 @@
+//! Request targets: what the rule sees is what the application gets, byte for byte.
+
+use samlgate::access::{Allow, Rule};
+
+use crate::support::gateway::{Gateway, Wanted};
+use crate::support::raw::{Answer, Raw};
+use crate::support::upstream::Upstream;
+use crate::support::vector_file;
+
+fn public() -> Vec<Rule> {
+    vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }]
+}
+
+fn ask(gateway: &Gateway, target: &str, cookie: Option<&str>) -> Option<Answer> {
+    let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
+    Raw::connect(gateway.address)
+        .send(format!("GET {target} HTTP/1.1\r\nHost: app.example\r\nSec-Fetch-Mode: cors\r\n{cookie}\r\n"))
+        .answer()
+}
+
+#[test]
+fn the_shared_cases_hold() {
+    let Some(cases) = vector_file("http/request-targets.json") else { return };
+    let cases = cases["cases"].as_array().unwrap();
+    assert!(cases.len() >= 15);
+    for case in cases {
+        let (target, expected) = (case["target"].as_str().unwrap(), case["expected"].as_str().unwrap());
+        let upstream = Upstream::start();
+        let gateway = Wanted::before(upstream.address).rules(public()).start();
+        let status = ask(&gateway, target, None).map_or(400, |answer| answer.status());
+        let good: &[u16] = match expected {
+            "public" => &[200],
+            "protected" => &[401],
+            "protected-or-400" => &[401, 400],
+            "400" => &[400],
+            other => panic!("an unknown verdict: {other}"),
+        };
+        assert!(good.contains(&status), "{target}: {status}");
+        assert_eq!(upstream.seen().len(), usize::from(status == 200), "{target}");
+
+        // Somebody who is signed in gets to the same target or nowhere.
+        let cookie = gateway.sign_in("alice", &[]);
+        let status = ask(&gateway, target, Some(&cookie)).map_or(400, |answer| answer.status());
+        assert!([200, 400].contains(&status), "{target}: {status}");
+        if let Some(seen) = upstream.seen().last() {
+            let sent = if target == "/admin/." { "/admin/" } else { target };
+            assert_eq!(seen.line(), format!("GET {sent} HTTP/1.1"));
+        }
+    }
+}
+
+#[test]
+fn what_passes_is_forwarded_as_it_came() {
+    let upstream = Upstream::start();
+    let gateway = Wanted::before(upstream.address).rules(public()).start();
+    let cookie = gateway.sign_in("alice", &[]);
+    let targets = [
+        "/",
+        "//x//y",
+        "/a%2Fb",
+        "/a;b=c/d;e",
+        "/A%7eb?q=%zz&r=/../x",
+        "/?",
+        "/public/%c3%bc%20x",
+        "/x%2fy?%2e%2e/",
+        "/a:b@c!$&'()*+,=~",
+    ];
+    for (count, target) in targets.into_iter().enumerate() {
+        assert_eq!(ask(&gateway, target, Some(&cookie)).unwrap().status(), 200, "{target}");
+        assert_eq!(upstream.wait_for(count + 1).line(), format!("GET {target} HTTP/1.1"));
+    }
+}
+
+#[test]
+fn paths_that_servers_read_differently_don_t_pass_when_rules_differ() {
+    let upstream = Upstream::start();
+    let mut rules = public();
+    rules.push(Rule { path: "/admin/**".to_owned(), methods: Vec::new(), allow: Allow::Nobody });
+    let gateway = Wanted::before(upstream.address).rules(rules).start();
+    let cookie = gateway.sign_in("alice", &[]);
+    for target in [
+        "/public%2Fx",
+        "/public;x/y",
+        "//public/x",
+        "/%61dmin/x",
+        "/admin;/x",
+        "//admin/x",
+        "/x%2f..%2fadmin",
+        "/public/%2e%2e/admin",
+    ] {
+        for cookie in [None, Some(cookie.as_str())] {
+            let answer = ask(&gateway, target, cookie).unwrap();
+            assert_eq!((answer.status(), answer.header("connection")), (400, Some("close")), "{target}");
+        }
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn another_host_tunnels_and_stars_are_refused() {
+    let upstream = Upstream::start();
+    let gateway = Wanted::before(upstream.address).rules(public()).start();
+    for request in [
+        "GET http://evil.example/public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "GET ftp://app.example/public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "GET http://user@app.example/public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "CONNECT app.example:443 HTTP/1.1\r\nHost: app.example:443\r\n\r\n",
+        "TRACE /public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: app.example\r\nHost: app.example\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: app.example\r\nhost: evil.example\r\n\r\n",
+        "GET /public/x HTTP/1.1\r\nHost: app.example, evil.example\r\n\r\n",
+        "GET /public/x HTTP/1.0\r\n\r\n",
+    ] {
+        let mut raw = Raw::connect(gateway.address);
+        assert_eq!(raw.ask(request).status(), 400, "{request}");
+        assert!(raw.is_closed(), "{request}");
+    }
+    assert!(upstream.seen().is_empty());
+    let answer =
+        crate::support::raw::ask(gateway.address, "GET http://app.example/public/x?y HTTP/1.1\r\nHost: app.example\r\n\r\n");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(upstream.only().line(), "GET /public/x?y HTTP/1.1");
+}

@@ -1,0 +1,35 @@
+//! Integration tests: everything that needs more than one module, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what goes wrong ends the test"
+)]
+#![allow(unreachable_pub, reason = "a test binary has no one to reach it")]
+
+mod architecture;
+mod commands;
+mod desync;
+mod encryption;
+mod end_to_end;
+mod endpoints;
+mod fake_idp;
+mod http_targets;
+mod identity_headers;
+mod login_record;
+mod login_start;
+mod logins;
+mod logout;
+mod logout_sent;
+mod logout_vectors;
+mod metadata;
+mod own_vectors;
+mod proxying;
+mod requests;
+mod return_paths;
+mod smuggling;
+mod store_away;
+mod support;
+mod vectors;
+mod websocket;

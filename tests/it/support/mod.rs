@@ -1,0 +1,24 @@
+//! What the tests stand on.
+
+pub(crate) mod app;
+pub(crate) mod browser;
+pub(crate) mod fake_idp;
+pub(crate) mod gateway;
+pub(crate) mod http2;
+pub(crate) mod page;
+pub(crate) mod raw;
+pub(crate) mod site;
+pub(crate) mod upstream;
+pub(crate) mod vector_cases;
+
+/// A file of the shared vectors; `None`, with a word about it, when they aren't there.
+pub(crate) fn vector_file(name: &str) -> Option<serde_json::Value> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors").join(name);
+    match std::fs::read(&path) {
+        Ok(octets) => Some(serde_json::from_slice(&octets).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED: {}: {error}", path.display());
+            None
+        }
+    }
+}
