@@ -17,6 +17,7 @@ have openssl || debian openssl
 schemas=$cache/schemas/$kubernetes-$gateway_api-$prometheus_operator-$(cksum < "$here/kube_schemas.py" | cut -d' ' -f1)
 if [ ! -e "$schemas/done" ]; then
   say "making the schemas of Kubernetes $kubernetes"
+  go_ready
   folder() { go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'; }
   "$python" "$here/kube_schemas.py" "$schemas" \
     "$(folder k8s.io/kubernetes@$kubernetes)/api/openapi-spec/swagger.json" \

@@ -20,12 +20,30 @@ debian() {
     { tail -n 20 "$cache/apt.log" >&2; fail "apt-get install $*"; }
 }
 
+# go_ready: puts a Go on PATH that fetches by itself what a module asks for (1.21 and later do). Debian's own may be older, and then
+# only brings a newer one.
+toolchain=go1.25.5
+go_ready() {
+  export GOTOOLCHAIN=auto
+  newer=$cache/go/$toolchain
+  [ ! -e "$newer/complete" ] || PATH=$newer/bin:$PATH
+  have go || debian golang-go
+  case $(go env GOVERSION) in go1.[0-9]|go1.[0-9].*|go1.1[0-9]|go1.1[0-9].*|go1.20|go1.20.*) ;; *) return ;; esac
+  say "fetching $toolchain"
+  folder=$(cd "$cache" && go mod download -json "golang.org/toolchain@v0.0.1-$toolchain.$(go env GOOS)-$(go env GOARCH)" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  [ -d "$folder" ] || fail "needs Go 1.21 or later"
+  rm -rf "$newer" && mkdir -p "$cache/go" && cp -r "$folder" "$newer" && chmod -R u+w "$newer"
+  chmod +x "$newer"/bin/* "$newer"/pkg/tool/*/*
+  touch "$newer/complete"
+  PATH=$newer/bin:$PATH
+}
+
 # go_tool NAME VERSION PACKAGE [FLAG...]: go install, one compiler at a time
 go_tool() {
   name=$1 version=$2 package=$3
   shift 3
   [ -e "$cache/bin/.$name-$version" ] && return
-  have go || fail "needs Go 1.25 or later to install $name"
+  go_ready
   say "installing $name $version (some minutes the first time)"
   GOBIN=$cache/bin GOFLAGS=-p=1 nice -n 15 go install "$@" "$package@$version" > "$cache/go.log" 2>&1 || { tail -n 20 "$cache/go.log" >&2; fail "go install $package"; }
   touch "$cache/bin/.$name-$version"
