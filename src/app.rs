@@ -73,6 +73,8 @@ pub struct App {
     ops_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
+    /// Says when the data plane has ended, asked to or not.
+    ended: watch::Receiver<bool>,
     ops: Option<JoinHandle<()>>,
 }
 
@@ -99,8 +101,14 @@ impl App {
             }
         };
         let ops_address = ops.as_ref().map(|ops| ops.address);
-        let server = serve(server, stopping).map_err(AppError::Thread)?;
-        Ok(Self { address, ops_address, stop, server, ops: ops.map(|ops| ops.thread) })
+        let (server, ended) = serve(server, stopping).map_err(AppError::Thread)?;
+        Ok(Self { address, ops_address, stop, server, ended, ops: ops.map(|ops| ops.thread) })
+    }
+
+    /// Waits until the data plane has ended: by [`App::shutdown`], or because it can't go on. Then nobody is served any more.
+    pub async fn ended(&self) {
+        // A sender that is gone has ended too.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
     /// Where users are served; for port 0, the port that was taken.
@@ -143,9 +151,16 @@ pub fn run(config: Config) -> Result<(), AppError> {
     info!(event = "started", address = %app.address(), ops, public_url, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::Thread)?;
-    let name = runtime.block_on(asked_to_stop()).map_err(AppError::Thread)?;
-    info!(event = "stopping", signal = name, "answering what has begun, then ending");
-    app.shutdown()?;
+    let name = runtime.block_on(async {
+        tokio::select! {
+            signal = asked_to_stop() => signal.map(Some),
+            () = app.ended() => Ok(None),
+        }
+    });
+    if let Some(name) = name.map_err(AppError::Thread)? {
+        info!(event = "stopping", signal = name, "answering what has begun, then ending");
+    }
+    app.shutdown().inspect_err(|error| error!(%error, "cannot go on"))?;
     info!(event = "stopped", "ended");
     Ok(())
 }
@@ -207,13 +222,20 @@ fn signer(config: &Config) -> Result<AssertionSigner, AppError> {
     signer.map_err(|error| AppError::AssertionKey(error.to_string()))
 }
 
-/// Runs the data plane on a thread of its own until `stopping` changes.
-fn serve(server: Server, mut stopping: watch::Receiver<bool>) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
+/// Runs the data plane on a thread of its own until `stopping` changes, and says when it has ended.
+fn serve(
+    server: Server,
+    mut stopping: watch::Receiver<bool>,
+) -> std::io::Result<(JoinHandle<std::io::Result<()>>, watch::Receiver<bool>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
+    let (end, ended) = watch::channel(false);
+    let thread = std::thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
         let stop = async move { drop(stopping.changed().await) };
-        runtime.block_on(server.run(stop))
-    })
+        let outcome = runtime.block_on(server.run(stop));
+        let _ = end.send(true);
+        outcome
+    })?;
+    Ok((thread, ended))
 }
 
 async fn asked_to_stop() -> std::io::Result<&'static str> {

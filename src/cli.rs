@@ -109,7 +109,8 @@ fn run(config: Config) -> ExitCode {
     match crate::app::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say_error(&format!("samlgate cannot start: {error}"));
+            let what = if matches!(error, crate::app::AppError::Ended(_)) { "cannot go on" } else { "cannot start" };
+            say_error(&format!("samlgate {what}: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, utf8_percent_encode};
+
 use crate::public_url::PublicUrl;
 
 /// Longest path, query and fragment that is kept through a login, in octets.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 4096;
+/// What browsers send as it is in a query and RFC 3986 wants escaped: it becomes that.
+const ESCAPED: &AsciiSet = &AsciiSet::EMPTY.add(b'{').add(b'}').add(b'|').add(b'^').add(b'`');
 
 /// A path with query (and fragment) on our own origin, safe to put into a Location header. Starts with exactly one `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,19 +23,17 @@ impl ReturnPath {
 
     /// Takes a path of ours, or an absolute URL under `public_url`; `None` for whatever could leave the site or that
     /// browsers and servers read differently: another scheme or host, `//`, backslashes, control characters, spaces,
-    /// non-ASCII, dot segments (plain or encoded), encoded slashes at the front, more than 2048 octets.
+    /// non-ASCII, dot segments (plain or encoded), encoded slashes at the front, more than 4096 octets.
     pub fn parse(text: &str, public_url: &PublicUrl) -> Option<Self> {
         let path = match text.strip_prefix(&public_url.to_string()) {
             Some("") => "/",
             Some(rest) => rest,
             None => text,
         };
-        let plain = path
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"' | b'`' | b'^' | b'{' | b'}' | b'|'));
+        let plain = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
         let route = path.split(['?', '#']).next().unwrap_or_default();
         let ok = plain && path.len() <= LONGEST && path.starts_with('/') && unambiguous(route);
-        ok.then(|| Self(path.to_owned()))
+        ok.then(|| Self(utf8_percent_encode(path, ESCAPED).to_string()))
     }
 
     /// The text for a Location header.
@@ -77,6 +79,13 @@ mod tests {
         }
         assert_eq!(parse("https://app.example.com/x?y").as_deref(), Some("/x?y"));
         assert_eq!(parse("https://app.example.com").as_deref(), Some("/"));
+        // Dashboards put such things into their queries, and browsers send them as they are.
+        assert_eq!(
+            parse("/explore?left={%22a%22:[1]}&v=a|b^`c").as_deref(),
+            Some("/explore?left=%7B%22a%22:[1]%7D&v=a%7Cb%5E%60c")
+        );
+        let long = format!("/{}", "a".repeat(4095));
+        assert_eq!((parse(&long).as_ref(), parse(&format!("{long}a"))), (Some(&long), None));
     }
 
     #[test]

@@ -65,12 +65,14 @@ impl Pattern {
 /// Follows all positions in the pattern at once, so that no combination of stars makes it slow.
 fn glob(pieces: &[Piece], path: &[u8]) -> bool {
     let mut at = vec![false; pieces.len() + 1];
+    let mut next = at.clone();
     if let Some(start) = at.first_mut() {
         *start = true;
     }
     skip_empty(pieces, &mut at);
     for &octet in path {
-        let mut next = vec![false; at.len()];
+        next.fill(false);
+        let mut alive = false;
         for (position, piece) in pieces.iter().enumerate() {
             if at.get(position) != Some(&true) {
                 continue;
@@ -83,9 +85,13 @@ fn glob(pieces: &[Piece], path: &[u8]) -> bool {
             };
             if let Some(reached) = next.get_mut(goes_to) {
                 *reached = true;
+                alive = true;
             }
         }
-        at = next;
+        if !alive {
+            return false;
+        }
+        std::mem::swap(&mut at, &mut next);
         skip_empty(pieces, &mut at);
     }
     at.last() == Some(&true)

@@ -34,7 +34,7 @@ pub struct Rule {
     /// Exact, or `*` within and `**` across segments. `/x/**` also means `/x`.
     pub path: String,
     /// Empty: every method. `GET` also means `HEAD`, which asks for the same thing: a rule that keeps people from reading
-    /// a page would else let them see its headers.
+    /// a page would else let them see its headers. Compared exactly: the gate lets no method with lower-case letters this far.
     pub methods: Vec<Method>,
     /// Whom it lets pass.
     pub allow: Allow,

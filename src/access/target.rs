@@ -12,6 +12,10 @@ use thiserror::Error;
 
 /// How often a path may be percent-decoded again before it is refused; nobody needs more.
 const DEEPEST_DECODING: usize = 4;
+/// Longest path, in octets: what most servers take of a request line.
+const LONGEST: usize = 8 * 1024;
+/// Longest path that can be read in several ways: each of them is matched with every rule, which costs time on the event loop.
+const LONGEST_AMBIGUOUS: usize = 4 * 1024;
 
 /// A request target in origin form (RFC 9112 section 3.2.1) that everybody reads alike, or at least in known ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,9 @@ pub enum TargetError {
     /// Control characters, backslashes, fragments or broken percent-encoding.
     #[error("the path has characters that servers read differently")]
     Forbidden,
+    /// More than 8 KiB, or more than 4 KiB of a path that can be read in several ways.
+    #[error("the path is too long")]
+    TooLong,
 }
 
 impl Target {
@@ -52,10 +59,16 @@ impl Target {
         if !path.starts_with('/') {
             return Err(TargetError::NotAPath);
         }
+        if path.len() > LONGEST {
+            return Err(TargetError::TooLong);
+        }
         if received.query().is_some_and(|query| !query.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'#')) {
             return Err(TargetError::Forbidden);
         }
         let seen = judge(path)?;
+        if !seen.plain && path.len() > LONGEST_AMBIGUOUS {
+            return Err(TargetError::TooLong);
+        }
         let path_and_query = if seen.single_dots { without_single_dots(received)? } else { received.clone() };
         Ok(Self { path_and_query, plain: seen.plain })
     }

@@ -143,7 +143,12 @@ impl UploadStream {
             return false;
         }
         self.checked = now;
-        !session.is_live(now)
+        let ended = !session.is_live(now);
+        if !ended {
+            // What the user sends counts as use: an upload may take longer than idle_timeout.
+            session.touch(now);
+        }
+        ended
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -226,6 +231,8 @@ pub(crate) struct Relay {
     link: Option<Link>,
     pool: Rc<Pool>,
     session: Option<Arc<Session>>,
+    /// It has a length, so it ends by itself.
+    sized: bool,
     checked: u32,
     parts: Arc<GateParts>,
     _busy: Busy,
@@ -242,7 +249,8 @@ impl Relay {
         busy: Busy,
     ) -> Self {
         let checked = link.as_ref().map_or(0, |link| link.watch().tick());
-        let mut relay = Self { incoming, link, pool, session, checked, parts, _busy: busy };
+        let sized = incoming.size_hint().exact().is_some();
+        let mut relay = Self { incoming, link, pool, session, sized, checked, parts, _busy: busy };
         relay.release_when_whole();
         if let (Some(link), Some(_)) = (&relay.link, &relay.session) {
             link.watch().beat();
@@ -280,13 +288,17 @@ impl Relay {
         Poll::Ready(frame)
     }
 
-    /// Long streams look about once a second whether their session still lives.
+    /// Long answers look about once a second whether their session still lives. A download that was begun may take longer than
+    /// `idle_timeout`; a stream without an end may not, or a page left open would keep a session for ever.
     fn session_ended(&mut self) -> bool {
         let (Some(session), Some(link)) = (&self.session, &self.link) else { return false };
         let tick = link.watch().tick();
-        let ended = tick != self.checked && !session.is_live(self.parts.clock.now());
+        if tick == self.checked {
+            return false;
+        }
         self.checked = tick;
-        ended
+        let now = self.parts.clock.now();
+        if self.sized { session.is_over(now) } else { !session.is_live(now) }
     }
 
     fn release_when_whole(&mut self) {

@@ -76,7 +76,7 @@ impl Upstream {
     /// A new connection, within `connect_timeout`.
     pub(crate) async fn connect(&self, watch: Arc<Watch>) -> io::Result<UpstreamIo> {
         let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial());
-        Ok(UpstreamIo { stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??, watch })
+        Ok(UpstreamIo { stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??, watch, deaf: false })
     }
 
     async fn dial(&self) -> io::Result<UpstreamStream> {
@@ -160,6 +160,27 @@ enum UpstreamStream {
 pub(crate) struct UpstreamIo {
     stream: UpstreamStream,
     watch: Arc<Watch>,
+    /// The application takes nothing more. It may have said why before it closed, and that answer is still to be read.
+    deaf: bool,
+}
+
+impl UpstreamIo {
+    /// What becomes of a write: an application that has stopped listening ends the conversation by what it said, or by the end
+    /// that the next read finds, and not by what could no longer be written.
+    fn written(&mut self, written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match written {
+            Poll::Ready(Err(error)) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+                self.deaf = true;
+                Poll::Ready(Ok(length))
+            }
+            Poll::Ready(_) => {
+                self.watch.progress();
+                written
+            }
+            Poll::Pending => written,
+        }
+    }
 }
 
 macro_rules! delegate {
@@ -184,11 +205,11 @@ impl AsyncRead for UpstreamIo {
 
 impl AsyncWrite for UpstreamIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
-        if written.is_ready() {
-            self.watch.progress();
+        if self.deaf {
+            return Poll::Ready(Ok(octets.len()));
         }
-        written
+        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
+        self.written(written, octets.len())
     }
 
     fn poll_write_vectored(
@@ -196,11 +217,12 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
-        if written.is_ready() {
-            self.watch.progress();
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(length));
         }
-        written
+        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        self.written(written, length)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -211,10 +233,19 @@ impl AsyncWrite for UpstreamIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, stream => Pin::new(stream).poll_flush(cx))
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        match delegate!(self, stream => Pin::new(stream).poll_flush(cx)) {
+            Poll::Ready(Err(error)) => self.written(Poll::Ready(Err(error)), 0).map_ok(|_| ()),
+            flushed => flushed,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
         delegate!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }

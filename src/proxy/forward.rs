@@ -17,7 +17,7 @@ use super::gate::{Facts, Gate, Refusal};
 use super::hop_by_hop;
 use super::link::{Failure, Limits, Link};
 use super::measure::Outcome;
-use crate::access::{Forbidden, Permit};
+use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, SignerError};
 use crate::session::Session;
@@ -47,7 +47,7 @@ pub(crate) async fn forward(
     busy: Busy,
 ) -> Result<Response<Outgoing>, Refusal> {
     let gate = exchange.gate;
-    too_large(&head.headers, gate)?;
+    judge_length(&head.headers, gate)?;
     let mut head = prepare(&exchange, head)?;
     let (upload, fate) = Upload::new(body, exchange.session.as_ref(), &gate.parts);
     frame(&mut head.headers, &upload);
@@ -83,12 +83,26 @@ fn announces_what_cannot_come(head: &http::response::Parts) -> bool {
     bodiless && (announced || head.headers.contains_key(TRANSFER_ENCODING))
 }
 
-/// Refuses a body whose announced length is beyond `max_body`, before any of it is read.
-pub(crate) fn too_large(headers: &HeaderMap, gate: &Gate) -> Result<(), Refusal> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+/// Refuses a length that is no number or given twice (HTTP/2 lets that pass), and a body whose length is beyond `max_body`, before
+/// any of it is read.
+pub(crate) fn judge_length(headers: &HeaderMap, gate: &Gate) -> Result<(), Refusal> {
+    let announced = announced_length(headers)
+        .map_err(|()| Refusal::new(Problem::BadRequest("the length of the body is malformed"), Outcome::BadRequest))?;
     match (announced, gate.parts.upstream.settings().max_body) {
         (Some(announced), Some(most)) if announced > most => Err(refusal(Failure::TooLarge)),
         _ => Ok(()),
+    }
+}
+
+/// Content-Length (RFC 9110 section 8.6): digits, once.
+fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) if line.as_bytes().iter().all(u8::is_ascii_digit) => {
+            line.to_str().ok().and_then(|text| text.parse().ok()).map(Some).ok_or(())
+        }
+        _ => Err(()),
     }
 }
 
@@ -225,7 +239,7 @@ pub(crate) fn refusal(failure: Failure) -> Refusal {
         Failure::UpstreamTimeout => Refusal::new(Problem::UpstreamTimeout, Outcome::Timeout),
         Failure::ClientTimeout => Refusal::new(Problem::RequestTimeout, Outcome::Timeout),
         Failure::TooLarge => Refusal::new(Problem::PayloadTooLarge, Outcome::BadRequest),
-        Failure::SessionEnded => Refusal::new(Problem::Forbidden(Forbidden::NotAllowed), Outcome::Forbidden),
+        Failure::SessionEnded => Refusal::new(Problem::SessionEnded, Outcome::Forbidden),
         Failure::ClientBroken => Refusal::new(Problem::BadRequest("the request body is malformed"), Outcome::BadRequest),
     }
 }

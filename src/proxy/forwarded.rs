@@ -49,7 +49,7 @@ struct Lines {
 
 impl Provenance {
     /// Finds out. From a peer that isn't trusted, nothing is believed. From a trusted one: the addresses of
-    /// `X-Forwarded-For` (or else `Forwarded`) from the right, up to the first that isn't a trusted proxy itself; what
+    /// `X-Forwarded-For` (or, without any such header, `Forwarded`) from the right, up to the first that isn't a trusted proxy itself; what
     /// stands left of that is the client's own claim and dropped. Scheme and host likewise from the right.
     ///
     /// `host` is the request's authority. `None`: a value can't be put in a header (it can't happen with a valid authority).
@@ -71,7 +71,9 @@ impl Provenance {
                 }
             }
             (said_proto, said_host) = (said.https, said.host);
-            prefix = headers.get(PREFIX).filter(|value| value.as_bytes().starts_with(b"/")).cloned();
+            // An application may put it before a path that it redirects to: `//host` would lead away.
+            let is_path = |value: &&HeaderValue| value.as_bytes().starts_with(b"/") && !value.as_bytes().starts_with(b"//");
+            prefix = headers.get(PREFIX).filter(is_path).cloned();
         }
         let secure = said_proto.unwrap_or(peer.tls);
         let host = said_host.as_deref().unwrap_or(host);
@@ -129,8 +131,10 @@ impl Said {
         let proto = all(&PROTO).pop();
         let host = all(&HOST).pop();
         let mut addresses: Vec<Option<IpAddr>> = all(&FOR).iter().map(|text| address(text)).collect();
+        // A proxy that says something by one kind of header leaves the other kind as the client sent it.
+        let nothing_said = addresses.is_empty() && proto.is_none() && host.is_none();
         let mut said = Self { addresses: Vec::new(), https: proto.as_deref().and_then(is_https), host: host.and_then(authority) };
-        if addresses.is_empty() {
+        if nothing_said {
             for hop in headers.get_all(FORWARDED).iter().flat_map(hops) {
                 let value = |wanted: &str| hop.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
                 addresses.push(value("for").and_then(|text| address(text)));
@@ -255,6 +259,16 @@ mod tests {
         assert_eq!(found.client.to_string(), "10.0.0.3");
         assert_eq!(said["x-forwarded-for"], "10.0.0.3, 10.0.0.1");
         assert_eq!(said["x-forwarded-proto"], "https", "public_url says so");
+    }
+
+    #[test]
+    fn what_the_proxy_did_not_touch_is_the_clients() {
+        let lines = [("x-forwarded-proto", "https"), ("forwarded", "for=9.9.9.9;host=evil.example;proto=http")];
+        let (found, said) = told("10.0.0.1", false, &lines);
+        assert_eq!((found.client.to_string().as_str(), found.secure), ("10.0.0.1", true));
+        assert_eq!(said["x-forwarded-host"], "app.example.com");
+        let (_, said) = told("10.0.0.1", false, &[("x-forwarded-prefix", "//evil.example")]);
+        assert!(!said.contains_key("x-forwarded-prefix"));
     }
 
     #[test]

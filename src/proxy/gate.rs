@@ -228,13 +228,15 @@ impl Gate {
         let parts = &*self.parts;
         let now = parts.clock.now();
 
-        // 1. No tunnels, and no echo of headers that only the application may see (RFC 9110 section 9.3.8).
-        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        // 1. No tunnels, and no echo of headers that only the application may see (RFC 9110 section 9.3.8). No `post` either: it is
+        // another method than POST for a rule, and the same one for many an application.
+        let lower_case = head.method.as_str().bytes().any(|octet| octet.is_ascii_lowercase());
+        if matches!(head.method, Method::CONNECT | Method::TRACE) || lower_case {
             return Err(Refusal::malformed("the method is not served"));
         }
 
         // 2. One target, for rule and application alike.
-        let target = Target::parse(&head.uri).map_err(|error| Refusal::malformed(explain(error)))?;
+        let target = Target::parse(&head.uri).map_err(unreadable)?;
 
         // 3. Whatever the client says about its own identity is gone before anybody could read it.
         parts.headers.strip(&mut head.headers);
@@ -324,7 +326,14 @@ impl Gate {
         version: Version,
         busy: Busy,
     ) -> (Response<Outgoing>, Outcome) {
-        let closes = matches!(refusal.problem, Problem::BadRequest(_) | Problem::PayloadTooLarge | Problem::RequestTimeout);
+        let closes = matches!(
+            refusal.problem,
+            Problem::BadRequest(_)
+                | Problem::PayloadTooLarge
+                | Problem::TargetTooLong
+                | Problem::RequestTimeout
+                | Problem::SessionEnded
+        );
         let mut reply = self.parts.web.refuse(refusal.problem, &manner.to_headers(), context);
         if closes && version < Version::HTTP_2 {
             // Whoever sends one ambiguous message may have sent half of another.
@@ -334,13 +343,14 @@ impl Gate {
     }
 }
 
-fn explain(error: TargetError) -> &'static str {
-    match error {
+fn unreadable(error: TargetError) -> Refusal {
+    Refusal::malformed(match error {
         TargetError::NotAPath => "the request target is not a path",
         TargetError::OtherHost => "the request target names another host",
         TargetError::DotSegments => "the path has dot segments",
         TargetError::Forbidden => "the path has characters that servers read differently",
-    }
+        TargetError::TooLong => return Refusal::new(Problem::TargetTooLong, Outcome::BadRequest),
+    })
 }
 
 fn log_forbidden(facts: &Facts, why: Forbidden, session: Option<&Session>) {

@@ -99,8 +99,12 @@ impl Session {
 
     /// Whether it still counts. Time and revocation only shorten a session; a clock that runs back doesn't revive it.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        let seen = Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed));
-        !self.ended.load(Ordering::Acquire) && now < self.expires && now < seen.plus(self.idle_timeout)
+        !self.is_over(now) && now < self.last_seen().plus(self.idle_timeout)
+    }
+
+    /// Whether it was ended, or its lifetime has passed; that it wasn't used for a while doesn't count.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.ended.load(Ordering::Acquire) || now >= self.expires
     }
 
     /// Notes a request. Writes at most once a second, so that workers don't contend for the cache line.

@@ -100,6 +100,7 @@ pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     pending_logins_are_taken_once(&*new()).await;
     pending_logins_end_after_an_hour(&*new()).await;
     a_browser_has_so_many_pending_logins(&*new()).await;
+    a_login_is_followed_by_the_browsers_others(&*new()).await;
     finished_logins_are_remembered(&*new()).await;
     claims_hold(&*new()).await;
 }
@@ -183,6 +184,18 @@ async fn a_browser_has_so_many_pending_logins(store: &dyn Store) {
         let there = store.pending(&format!("_{n}"), at(8)).await.unwrap().is_some();
         assert_eq!(there, n >= 2, "{n}");
     }
+}
+
+async fn a_login_is_followed_by_the_browsers_others(store: &dyn Store) {
+    for (n, browser) in [(1, 1), (2, 1), (3, 2), (4, 1)] {
+        store.save_pending(pending_of(n, browser), 5, at(0)).await.unwrap();
+    }
+    let first = Some(HashedToken::of("first"));
+    store.take_pending("_1", first, at(1)).await.unwrap();
+    store.take_pending("_4", None, at(1)).await.unwrap();
+    let previous = |login: Option<PendingLogin>| login.unwrap().previous;
+    assert_eq!(previous(store.pending("_2", at(1)).await.unwrap()), first, "that session is what the second one replaces");
+    assert_eq!(previous(store.pending("_3", at(1)).await.unwrap()), None, "another browser");
 }
 
 async fn finished_logins_are_remembered(store: &dyn Store) {

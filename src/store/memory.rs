@@ -173,7 +173,7 @@ impl Store for MemoryStore {
     ) -> Answer<'a, Option<PendingLogin>> {
         Box::pin(async move {
             let mut pending = self.pending.lock();
-            let Some(taken) = pending.take(request_id, now) else { return Ok(None) };
+            let Some(taken) = pending.take(request_id, session, now) else { return Ok(None) };
             let finished = FinishedLogin {
                 request_id: taken.request_id.clone(),
                 browser: taken.browser,

@@ -113,7 +113,8 @@ pub trait Store: Send + Sync {
     fn pending<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogin>>;
 
     /// Takes it: of all who ask, one gets it. In the same step it becomes a [`FinishedLogin`] that names the session it will
-    /// lead to, so that whoever comes second finds one or the other.
+    /// lead to, so that whoever comes second finds one or the other; and that session becomes the `previous` one of the browser's
+    /// other pending logins, so that the last of several tabs leaves one session and not as many as there are tabs.
     fn take_pending<'a>(
         &'a self,
         request_id: &'a str,

@@ -1,6 +1,6 @@
 //! The only file that turns errors into HTTP responses: a page for people, JSON for programs, each with the request's id.
 
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -29,6 +29,10 @@ pub enum Problem {
     PayloadTooLarge,
     /// The headers are larger than we read.
     HeadersTooLarge,
+    /// The path is longer than we read.
+    TargetTooLong,
+    /// The session ended while the request was under way.
+    SessionEnded,
     /// The client was too slow.
     RequestTimeout,
     /// The application can't be reached.
@@ -53,6 +57,8 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::SessionEnded => StatusCode::UNAUTHORIZED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UpstreamUnreachable => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -71,6 +77,8 @@ impl Problem {
             Self::CrossSite => "cross_site",
             Self::PayloadTooLarge => "too_large",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::SessionEnded => "login_required",
             Self::RequestTimeout => "request_timeout",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -96,6 +104,8 @@ impl Problem {
             Self::HeadersTooLarge => {
                 ("That is too large", "Your browser sent too much, often too many cookies. Delete this site's cookies.")
             }
+            Self::TargetTooLong => ("That address is too long", "Please check the link, or tell whoever gave it to you."),
+            Self::SessionEnded => ("You have been signed out", "Your session ended before this was done. Sign in and try again."),
             Self::RequestTimeout => ("That took too long", "What you sent didn't arrive in time. Please try again."),
             Self::UpstreamUnreachable => (
                 "The application can't be reached",
@@ -117,7 +127,8 @@ impl Problem {
             Self::BadRequest(_) => "3",
             Self::Forbidden(_) | Self::CrossSite => "7",
             Self::NotFound | Self::MethodNotAllowed => "12",
-            Self::PayloadTooLarge | Self::HeadersTooLarge => "8",
+            Self::PayloadTooLarge | Self::HeadersTooLarge | Self::TargetTooLong => "8",
+            Self::SessionEnded => "16",
             Self::RequestTimeout | Self::UpstreamTimeout => "4",
             Self::UpstreamUnreachable | Self::StoreAway | Self::Busy => "14",
             Self::Internal => "13",
@@ -132,8 +143,13 @@ pub(super) fn problem(problem: Problem, headers: &HeaderMap, context: &RequestCo
     let mut reply = if is_grpc(headers) {
         grpc(problem.grpc_status(), problem.code())
     } else if wants_page(headers) {
-        let other = || Link { href: sign_in, label: "Use another account".to_owned() };
-        let link = matches!(problem, Problem::Forbidden(Forbidden::RoleRequired)).then(other);
+        let other = || Link { href: sign_in.clone(), label: "Use another account".to_owned() };
+        let again = || Link { href: sign_in.clone(), label: "Sign in".to_owned() };
+        let link = match problem {
+            Problem::Forbidden(Forbidden::RoleRequired) => Some(other()),
+            Problem::SessionEnded => Some(again()),
+            _ => None,
+        };
         let message = MessagePage { heading, text, said: None, link, code: Some(problem.code()), request_id: &context.id };
         page(status, &message, Forms::None)
     } else {
@@ -141,6 +157,9 @@ pub(super) fn problem(problem: Problem, headers: &HeaderMap, context: &RequestCo
     };
     if matches!(problem, Problem::StoreAway | Problem::Busy | Problem::UpstreamUnreachable) {
         retry_later(&mut reply);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("SAML"));
     }
     reply
 }

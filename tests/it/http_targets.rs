@@ -107,6 +107,7 @@ fn another_host_tunnels_and_stars_are_refused() {
         "OPTIONS * HTTP/1.1\r\nHost: app.example\r\n\r\n",
         "CONNECT app.example:443 HTTP/1.1\r\nHost: app.example:443\r\n\r\n",
         "TRACE /public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
+        "get /public/x HTTP/1.1\r\nHost: app.example\r\n\r\n",
         "GET /public/x HTTP/1.1\r\n\r\n",
         "GET /public/x HTTP/1.1\r\nHost:\r\n\r\n",
         "GET /public/x HTTP/1.1\r\nHost: app.example\r\nHost: app.example\r\n\r\n",
@@ -123,4 +124,31 @@ fn another_host_tunnels_and_stars_are_refused() {
         crate::support::raw::ask(gateway.address, "GET http://app.example/public/x?y HTTP/1.1\r\nHost: app.example\r\n\r\n");
     assert_eq!(answer.status(), 200);
     assert_eq!(upstream.only().line(), "GET /public/x?y HTTP/1.1");
+}
+
+#[test]
+fn a_method_in_lower_case_is_no_way_around_a_rule() {
+    let upstream = Upstream::start();
+    let rules = vec![Rule { path: "/api/**".to_owned(), methods: vec![http::Method::POST], allow: Allow::Nobody }];
+    let gateway = Wanted::before(upstream.address).rules(rules).start();
+    let cookie = gateway.sign_in("alice", &[]);
+    for (method, status) in [("POST", 403), ("post", 400), ("Post", 400), ("pATCH", 400), ("M-SEARCH", 200)] {
+        let request =
+            format!("{method} /api/x HTTP/1.1\r\nHost: app.example\r\nSec-Fetch-Mode: cors\r\nCookie: {cookie}\r\n\r\n");
+        assert_eq!(Raw::connect(gateway.address).ask(request).status(), status, "{method}");
+    }
+    assert_eq!(upstream.only().line(), "M-SEARCH /api/x HTTP/1.1");
+}
+
+#[test]
+fn a_path_has_an_end_and_an_ambiguous_one_sooner() {
+    let upstream = Upstream::start();
+    let gateway = Wanted::before(upstream.address).rules(public()).start();
+    let plain = |length: usize| format!("/public/{}", "a".repeat(length - 8));
+    let ambiguous = |length: usize| format!("/public/{};", "a".repeat(length - 9));
+    let status = |target: &str| ask(&gateway, target, None).unwrap().status();
+    assert_eq!((status(&plain(8192)), status(&plain(8193))), (200, 414));
+    assert_eq!((status(&ambiguous(4096)), status(&ambiguous(4097))), (200, 414));
+    assert_eq!(status(&format!("/public/x?{}", "a".repeat(20_000))), 200, "a query is not matched with anything");
+    assert_eq!(upstream.seen().len(), 3);
 }

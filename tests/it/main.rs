@@ -23,6 +23,7 @@ mod logins;
 mod logout;
 mod logout_sent;
 mod logout_vectors;
+mod long_transfers;
 mod metadata;
 mod own_vectors;
 mod proxying;

@@ -209,6 +209,15 @@ async fn http2_can_t_be_used_to_split_http1() {
     let request = Request::post("https://app.example/x").header("content-length", "3").body(body).unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(20), client.ask(request)).await.unwrap();
     assert!(answer.is_none_or(|answer| answer.status() == 400 || answer.status() == 502));
+    // A length that is none, or stands there twice, is refused even where there is no body.
+    for lines in [&[""][..], &["0", "0"]] {
+        let mut client = Http2::connect(gateway.address, &files).await;
+        let request = lines.iter().fold(Request::get("https://app.example/l"), |head, line| head.header("content-length", *line));
+        let request = request.body(Full::default()).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), client.ask(request)).await.unwrap();
+        assert!(answer.is_none_or(|answer| answer.status() == 400), "{lines:?}");
+    }
+    assert!(!upstream.seen().iter().any(|seen| seen.line().contains("/l ")));
     // Coding and connection headers don't exist there (section 8.2.2).
     for (name, value) in [("transfer-encoding", "chunked"), ("connection", "x-user"), ("upgrade", "h2c")] {
         let mut client = Http2::connect(gateway.address, &files).await;

@@ -58,6 +58,11 @@ impl<V> Ageing<V> {
         self.entries.get(name).filter(|entry| !self.is_old(entry, now)).map(|entry| &entry.value)
     }
 
+    /// A value to be changed in place, however old; its weight stays.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
+        self.entries.get_mut(name).map(|entry| &mut entry.value)
+    }
+
     /// Takes a value out, however old.
     pub(super) fn remove(&mut self, name: &str) -> Option<V> {
         let entry = self.entries.remove(name)?;

@@ -45,11 +45,19 @@ impl PendingLogins {
         self.logins.get(request_id, now)
     }
 
-    /// Takes one that is not too old.
-    pub(super) fn take(&mut self, request_id: &str, now: Timestamp) -> Option<PendingLogin> {
+    /// Takes one that is not too old. The session that it leads to is the one that the browser's other logins will replace.
+    pub(super) fn take(&mut self, request_id: &str, session: Option<HashedToken>, now: Timestamp) -> Option<PendingLogin> {
         self.logins.get(request_id, now)?;
         let taken = self.logins.remove(request_id)?;
         self.forget(&taken);
+        let others = self.of_browser.get(&taken.browser).map(Vec::as_slice).unwrap_or_default();
+        if session.is_some() {
+            for other in others {
+                if let Some(other) = self.logins.get_mut(other) {
+                    other.previous = session;
+                }
+            }
+        }
         Some(taken)
     }
 
@@ -82,7 +90,7 @@ mod tests {
         assert_eq!((logins.len(), logins.of_browser.len()), (12, 4));
         logins.insert(pending_of(20, 9), 3, at(3600));
         assert_eq!((logins.len(), logins.of_browser.len()), (1, 1));
-        assert!(logins.take("_20", at(3601)).is_some());
+        assert!(logins.take("_20", None, at(3601)).is_some());
         assert_eq!((logins.len(), logins.of_browser.len()), (0, 0));
     }
 }
