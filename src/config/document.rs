@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn nothing_is_no_settings_and_anything_else_is_refused() {
-        for (name, text) in [("a.yaml", ""), ("a.yml", "# nothing yet\n"), ("a.yaml", "---\n"), ("a.toml", ""), ("a.json", "{}")] {
+        for (name, text) in [("a.yaml", ""), ("a.yml", "# nothing yet\n"), ("a.yaml", "---\n"), ("a.toml", ""), ("a.json", "{}")]
+        {
             assert_eq!(parsed(name, text).unwrap().as_dict().map(Dict::len), Some(0), "{name} {text:?}");
         }
         for (name, text) in [("a.yaml", "hello"), ("a.yaml", "- 1\n"), ("a.json", "[]"), ("a.json", "7")] {

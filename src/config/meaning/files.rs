@@ -34,7 +34,9 @@ impl Work<'_> {
         }
         let path = self.resolve(name);
         let read = fs::read(&path).map_err(|error| match may_be_secret(name) && !stands_in_a_folder(&path, self.folder) {
-            true => format!("names no file that can be read: {error}; the name isn't shown, since it could be a part of a secret"),
+            true => {
+                format!("names no file that can be read: {error}; the name isn't shown, since it could be a part of a secret")
+            }
             false => format!("{} cannot be read: {error}", path.display()),
         });
         self.report.take(key, read)
@@ -94,7 +96,8 @@ impl Work<'_> {
     /// A private key for TLS: always a file, since it is read again when it changes.
     fn tls_key(&mut self, key: &str, name: &str) -> Option<PrivateKeyDer<'static>> {
         if is_pem(name) {
-            self.report.problem(key, "is the key itself; put it into a file, which is read again when it changes, and name it here");
+            self.report
+                .problem(key, "is the key itself; put it into a file, which is read again when it changes, and name it here");
             return None;
         }
         let pem = self.read(key, name)?;
@@ -130,7 +133,10 @@ fn is_pem(text: &str) -> bool {
 
 /// Whether somebody put into a name's place what the file should hold.
 fn is_no_name(text: &str) -> bool {
-    text.len() > FILE_NAME || text.contains(['\n', '\r', '\0']) || text.contains("-----BEGIN") || text.trim_start().starts_with('<')
+    text.len() > FILE_NAME
+        || text.contains(['\n', '\r', '\0'])
+        || text.contains("-----BEGIN")
+        || text.trim_start().starts_with('<')
 }
 
 /// Whether a text could be a key without its PEM, or a line of it: base64 of either alphabet, or hexadecimal. A slash is of

@@ -118,8 +118,7 @@ fn written_by_hand(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Opti
         let read = pem.and_then(|pem| work.report.take(&key, TrustedCertificate::from_pem(&pem)));
         certificates.extend(read);
     }
-    let (entity_id, sso_url, slo_url) =
-        (section.entity_id.as_deref(), section.sso_url.as_deref(), section.slo_url.as_deref());
+    let (entity_id, sso_url, slo_url) = (section.entity_id.as_deref(), section.sso_url.as_deref(), section.slo_url.as_deref());
     let mistakes = IdpMetadata::mistakes_by_hand(entity_id, sso_url, slo_url);
     for (name, error) in &mistakes {
         work.report.problem(format!("{key}.{name}"), error.to_string());

@@ -103,7 +103,8 @@ pub(super) fn upstream(section: &UpstreamSection, work: &mut Work<'_>) -> Option
         }
         work.resolve(name)
     });
-    let client_certificate = work.tls("upstream", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
+    let client_certificate =
+        work.tls("upstream", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
     if let Some(name) = &section.server_name
         && rustls_pki_types::ServerName::try_from(name.as_str()).is_err()
     {
@@ -197,8 +198,7 @@ fn leads_to(url: &UpstreamUrl, address: SocketAddr) -> bool {
     let (ours, host) = (address.ip().to_canonical(), host.trim_end_matches('.').to_ascii_lowercase());
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| ip.to_canonical()).ok();
     // To connect to 0.0.0.0 is to connect to this machine.
-    let is_loopback = host == "localhost"
-        || host.ends_with(".localhost")
-        || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    let is_loopback =
+        host == "localhost" || host.ends_with(".localhost") || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
     *port == address.port() && (ip == Some(ours) || (is_loopback && (ours.is_loopback() || ours.is_unspecified())))
 }

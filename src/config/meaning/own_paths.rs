@@ -19,7 +19,8 @@ pub(super) fn prefix(text: &str, report: &mut Report) -> Option<String> {
         let what = "must begin with a slash, not end with one, and hold letters, digits and - _ . ~ only, such as \"/_samlgate\"";
         report.problem("prefix", format!("{text:?} {what}"));
     } else if is_at_or_below(text, WELL_KNOWN) {
-        report.problem("prefix", format!("{text:?} is where other protocols and our key set have their places; take another path"));
+        report
+            .problem("prefix", format!("{text:?} is where other protocols and our key set have their places; take another path"));
         return None;
     }
     good.then(|| text.to_owned())

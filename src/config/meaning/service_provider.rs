@@ -63,7 +63,8 @@ fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {
         // Each is judged, whatever the other one is like.
         let private = private.and_then(|pem| {
             let read = PrivateKeyDer::from_pem_slice(&pem);
-            work.report.take(&format!("{key}.key"), read.map(|_| pem).map_err(|_| "is not a private key in PEM, or an encrypted one"))
+            work.report
+                .take(&format!("{key}.key"), read.map(|_| pem).map_err(|_| "is not a private key in PEM, or an encrypted one"))
         });
         let certificate = certificate.filter(|pem| work.certificates(&format!("{key}.certificate"), pem).is_some());
         let (Some(private), Some(certificate)) = (private, certificate) else { continue };

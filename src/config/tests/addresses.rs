@@ -106,7 +106,9 @@ fn nobody_is_sent_to_samlgate_itself_after_logging_out() {
         let problems = refused_after(&change(to));
         assert!(problems.len() == 1 && problems[0].starts_with("logout.return_to: "), "{to}: {problems:?}");
     }
-    for (to, path) in [("/bye?x", "/bye?x"), ("https://Reports.example.com:443/bye", "/bye"), ("https://reports.example.com", "/")] {
+    for (to, path) in
+        [("/bye?x", "/bye?x"), ("https://Reports.example.com:443/bye", "/bye"), ("https://reports.example.com", "/")]
+    {
         assert_eq!(loaded(&with(&change(to))).unwrap().logout_return_to.as_str(), path, "{to}");
     }
 }

@@ -40,8 +40,7 @@ fn settings_of_an_idp_are_judged_whatever_its_metadata_is_like() {
 #[test]
 fn addresses_of_an_idp_are_judged_whatever_its_certificates_are_like() {
     let by_hand = |certificate: &str| {
-        let lines =
-            format!("entity_id = \"a b\"\nsso_url = \"/sso\"\nslo_url = \"ftp://x\"\ncertificates = [\"{certificate}\"]");
+        let lines = format!("entity_id = \"a b\"\nsso_url = \"/sso\"\nslo_url = \"ftp://x\"\ncertificates = [\"{certificate}\"]");
         SMALLEST.replace("metadata_file = \"idp.xml\"", &lines)
     };
     let addresses = ["idp.0.entity_id", "idp.0.sso_url", "idp.0.slo_url"];
