@@ -65,7 +65,7 @@ struct ConfigFile {
 impl ConfigFile {
     /// The configuration, or the exit code after every mistake was printed.
     fn load(&self) -> Result<Config, ExitCode> {
-        config::load(self.config.as_deref(), std::env::vars(), SystemClock.now()).map_err(|problems| {
+        config::load(self.config.as_deref(), std::env::vars_os(), SystemClock.now()).map_err(|problems| {
             say_error(&problems.to_string());
             ExitCode::from(USAGE)
         })

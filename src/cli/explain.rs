@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::{ConfigFile, USAGE, say, say_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
@@ -24,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "RFC3339", value_parser = at)]
     at: Option<Timestamp>,
     /// The ID of the login request that is answered; without it the response counts as unsolicited
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -55,9 +56,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(code) => return code,
     };
     let octets = match input::read(&arguments.response) {
+        Ok(octets) if octets.trim_ascii().is_empty() => {
+            say_error(&format!(
+                "{} is empty; it must hold a response, as XML, base64 or form body",
+                input::name(&arguments.response)
+            ));
+            return ExitCode::from(USAGE);
+        }
         Ok(octets) => octets,
         Err(error) => {
-            say_error(&format!("cannot read {}: {error}", arguments.response.display()));
+            say_error(&format!("cannot read {}: {error}", input::name(&arguments.response)));
             return ExitCode::from(USAGE);
         }
     };
@@ -86,8 +94,19 @@ fn verify<'a>(
     now: Timestamp,
     verdict: &mut Verdict<'a>,
 ) -> Result<(), (&'static str, String)> {
-    let octets = input::decode(octets).map_err(refusal)?;
-    let envelope = peek(&octets).map_err(refusal)?;
+    let octets = input::decode(octets).map_err(|error| {
+        verdict.checks.failed("form field", error.explained());
+        (error.code(), error.explained())
+    })?;
+    let envelope = peek(&octets).map_err(|error| {
+        // What isn't fit to be looked at fails the first rules too, whoever sent it: they say how far it got.
+        if let Some(idp) = config.identity_providers.first() {
+            let acs_urls = config.acs_urls(idp);
+            let expectations = expectations(config, idp, &acs_urls, request_id);
+            drop(verify_response(&octets, &idp.anchors, &expectations, now, &mut verdict.checks));
+        }
+        refusal(error)
+    })?;
     let idp = choose(config, &envelope).map_err(|error| {
         verdict.checks.failed("issuer", error.explained());
         refusal(error)
@@ -99,9 +118,16 @@ fn verify<'a>(
     let verified = verify_response(&octets, &idp.anchors, &expectations, now, &mut verdict.checks);
     if request_id.is_none() {
         match (&envelope.in_response_to, idp.idp_initiated) {
-            (Some(id), _) => verdict.notes.push(format!(
-                "The response answers the login request {id:?}. To verify it as the answer to that request: --request-id {id}"
-            )),
+            (Some(id), _) => {
+                verdict.notes.push(format!(
+                    "The response answers the login request {id:?}. To verify it as the answer to that request: --request-id {id}"
+                ));
+                if let Err(error @ SamlError::InResponseToMismatch { .. }) = &verified {
+                    // That nobody said which request it answers is no sign of anything that went wrong in the browser.
+                    verdict.checks = without_advice(&verdict.checks, error);
+                    return Err((error.code(), error.to_string()));
+                }
+            }
             (None, IdpInitiated::Off) => {
                 let error = SamlError::UnsolicitedNotAllowed;
                 verdict.checks.failed("idp_initiated", error.explained());
@@ -163,6 +189,19 @@ fn expectations<'a>(
         authn_context: &idp.authn_context,
         decryption_keys: &config.service_provider.keys,
     }
+}
+
+/// The same checks, without the advice of `error`.
+fn without_advice(checks: &Checks, error: &SamlError) -> Checks {
+    let mut plain = Checks::default();
+    for check in checks.all() {
+        match check.ok {
+            true => plain.passed(check.name, &check.detail),
+            false if check.detail == error.explained() => plain.failed(check.name, error.to_string()),
+            false => plain.failed(check.name, &check.detail),
+        }
+    }
+    plain
 }
 
 fn refusal(error: SamlError) -> (&'static str, String) {

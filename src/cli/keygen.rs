@@ -45,9 +45,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         say_error(&format!("cannot write {}: {error}", file.display()));
         return ExitCode::FAILURE;
     }
-    let [key, certificate, assertion] = files.map(|file| file.display().to_string());
+    // Names in a configuration are relative to its file, which may be anywhere.
+    let [key, certificate, assertion] = files
+        .map(|file| if here { file } else { fs::canonicalize(&file).unwrap_or(file) })
+        .map(|file| file.display().to_string());
+    let relative = if here { " (for a configuration file in this folder)" } else { "" };
     say(&format!(
-        "wrote {key}, {certificate} and {assertion}\n\n[sp]\nkeys = [{{ key = {key:?}, certificate = {certificate:?} }}]\n\n\
+        "wrote {key}, {certificate} and {assertion}{relative}\n\n[sp]\nkeys = [{{ key = {key:?}, certificate = {certificate:?} }}]\n\n\
          [headers.assertion]\nkey = {assertion:?}"
     ))
 }

@@ -1,10 +1,12 @@
 //! From sections to settings: what the values mean, and whether they go together.
 
+mod data_dir;
 mod files;
 mod headers;
 mod identity_providers;
 mod mapping;
 mod network;
+mod own_paths;
 mod rules;
 mod service_provider;
 mod site;
@@ -36,20 +38,21 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     unavailable::refuse(&file, work.report);
     let public_url = site::public_url(&file, source.file.is_some(), work.report);
     let site = public_url.as_ref();
-    let prefix = site::prefix(&file.prefix, work.report);
-    let data_dir = site::data_dir(file.data_dir.as_deref(), &mut work);
+    let prefix = own_paths::prefix(&file.prefix, work.report);
+    let has_key = file.headers.assertion.key.is_some() || file.headers.assertion.key_file.is_some();
+    let data_dir = data_dir::of(file.data_dir.as_deref(), has_key, &mut work);
     let listen = network::listen(&file.listen, site, &mut work);
     let upstream = network::upstream(&file.upstream, &mut work);
     network::must_not_call_itself(listen.as_ref(), upstream.as_ref(), work.report);
     let idps = identity_providers::all(&file.idp, file.sp.sign_requests, &mut work);
-    let sp = service_provider::of(&file.sp, site.zip(prefix.as_deref()), &idps, &mut work);
+    let sp = service_provider::of(&file.sp, site, prefix.as_deref(), &idps, &mut work);
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);
     let session = site::session(&file.session, work.report);
     let session_cookie = site::cookie(&file.session, site, work.report);
     let rules = rules::all(&file.access, &file.identity, prefix.as_deref(), work.report);
-    let logout_return_to = site::logout_return_to(&file, site, work.report);
+    let logout_return_to = site::logout_return_to(&file, site, prefix.as_deref(), work.report);
     let log = site::log(&file.log, work.report);
     Some(Config {
         file: source.file.clone(),

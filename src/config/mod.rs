@@ -1,5 +1,6 @@
 //! Files and environment become a [`Config`] that cannot be wrong: all mistakes are reported at once.
 
+mod document;
 mod known;
 mod meaning;
 mod problems;
@@ -8,6 +9,7 @@ mod sections;
 mod source;
 mod units;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,7 +110,7 @@ pub enum LogFormat {
 /// All mistakes, each with its key path and how to fix it.
 pub fn load(
     path: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
     now: Timestamp,
 ) -> Result<Config, Problems> {
     let mut report = Report::default();

@@ -1,5 +1,6 @@
 //! Everything that is wrong with a configuration, at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One mistake: where, what, and what to do about it.
@@ -54,16 +55,28 @@ pub(super) struct Report {
     warnings: Vec<String>,
     /// Keys whose value couldn't even be read: what follows from their absence isn't a mistake of its own.
     unreadable: Vec<String>,
+    /// Which variable of the environment set a key.
+    variables: BTreeMap<String, String>,
 }
 
 impl Report {
+    /// Which variables of the environment set which keys: from now on messages name them.
+    pub(super) fn set_by(&mut self, variables: BTreeMap<String, String>) {
+        self.variables = variables;
+    }
+
     /// A mistake in what a value means.
     pub(super) fn problem(&mut self, key: impl Into<String>, what: impl Into<String>) {
         let (key, what) = (key.into(), what.into());
         let follows = |broken: &String| is_within(&key, broken) || is_within(broken, &key);
         if !self.unreadable.iter().any(follows) {
-            self.problems.push(Problem { key, what });
+            self.problems.push(Problem { key: self.shown(key), what });
         }
+    }
+
+    /// A key that is none. `shown` may say more than the key's path.
+    pub(super) fn unknown_key(&mut self, shown: impl Into<String>, what: impl Into<String>) {
+        self.problems.push(Problem { key: shown.into(), what: what.into() });
     }
 
     /// A value that couldn't be read. `shown` may say more than the key's path.
@@ -72,13 +85,14 @@ impl Report {
         self.unreadable.push(key.into());
     }
 
-    /// A key that is missing because it was misspelt.
+    /// A key that is missing because it was misspelt, so that nothing is to be said of it.
     pub(super) fn meant(&mut self, key: impl Into<String>) {
         self.unreadable.push(key.into());
     }
 
     /// Something that works and is better done otherwise.
     pub(super) fn warning(&mut self, key: impl fmt::Display, what: impl fmt::Display) {
+        let key = self.shown(key.to_string());
         self.warnings.push(format!("{key}: {what}"));
     }
 
@@ -91,6 +105,13 @@ impl Report {
                 None
             }
         }
+    }
+
+    /// A key with the variable that set it, or something around it.
+    fn shown(&self, key: String) -> String {
+        let ends = key.match_indices('.').map(|(at, _)| at).chain([key.len()]);
+        let set = ends.filter_map(|end| self.variables.get(key.get(..end)?)).last();
+        set.map(|variable| format!("{key} ({variable})")).unwrap_or(key)
     }
 
     /// The warnings, when there was no mistake.

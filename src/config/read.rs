@@ -33,11 +33,16 @@ pub(super) fn sections(source: &mut Source, report: &mut Report) -> File {
             continue;
         }
         if times <= usize::from(text.is_some()) {
-            report.unreadable(path.join("."), source.shown(&path), describe(&error.kind, &path));
-            if let (Kind::UnknownField(name, siblings), Some((_, section))) = (&error.kind, path.split_last())
-                && let Some(near) = known::nearest(name, siblings.iter().copied())
-            {
-                report.meant([section, &[near.to_owned()]].concat().join("."));
+            let what = describe(&error.kind, &path);
+            if let (Kind::UnknownField(name, siblings), Some((_, section))) = (&error.kind, path.split_last()) {
+                report.unknown_key(source.shown(&path), what);
+                let near = known::nearest(name, siblings.iter().copied());
+                let meant = near.map(|near| [section, &[near.to_owned()]].concat());
+                if let Some(meant) = meant.filter(|meant| !source.is_given(meant)) {
+                    report.meant(meant.join("."));
+                }
+            } else {
+                report.unreadable(path.join("."), source.shown(&path), what);
             }
         }
         // In a list the others keep their positions: an empty text or table stands in.

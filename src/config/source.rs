@@ -1,14 +1,15 @@
 //! Where settings come from: the defaults, one file, the environment; the later wins.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Format, Json, Serialized, Toml, Yaml};
+use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 
+use super::document::parse;
 use super::problems::Report;
 
 /// The defaults, with their reasons.
@@ -27,8 +28,10 @@ pub(super) struct Source {
     pub(super) file: Option<PathBuf>,
     /// File names are relative to this folder.
     pub(super) folder: PathBuf,
-    /// Keys and values.
+    /// Keys and values, the defaults among them.
     pub(super) tree: Value,
+    /// What the file says.
+    given: Value,
     /// Which variable of the environment set a key, and its text.
     pub(super) variables: BTreeMap<KeyPath, (String, String)>,
 }
@@ -36,58 +39,87 @@ pub(super) struct Source {
 /// Reads file and environment. `None` when the file can't be read at all.
 pub(super) fn read(
     named: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
     report: &mut Report,
 ) -> Option<Source> {
-    let mut settings: BTreeMap<String, String> = environment.filter(|(name, _)| name.starts_with("SAMLGATE_")).collect();
-    let from_environment = settings.remove("SAMLGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let named = named.map(Path::to_owned).or(from_environment);
+    let Environment { config, settings } = Environment::of(environment, report);
+    let named = named.map(Path::to_owned).or(config);
     let file = named.or_else(|| PLACES.iter().map(PathBuf::from).find(|path| path.exists()));
 
     let defaults = parse(Path::new("default.toml"), DEFAULTS, report)?;
-    let mut layers = Figment::from(Serialized::globals(defaults));
-    if let Some(file) = &file {
-        let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"));
-        let text = report.take(&file.display().to_string(), text)?;
-        layers = layers.merge(Serialized::globals(parse(file, &text, report)?));
-    }
+    let given = match &file {
+        Some(file) => {
+            let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"));
+            let text = report.take(&file.display().to_string(), text)?;
+            parse(file, &text, report)?
+        }
+        None => Value::from(Dict::new()),
+    };
+    let layers = Figment::from(Serialized::globals(defaults)).merge(Serialized::globals(&given));
     let tree = report.take("configuration", layers.extract::<Value>())?;
     let folder = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let mut source = Source { file, folder, tree, variables: BTreeMap::new() };
+    let mut source = Source { file, folder, tree, given, variables: BTreeMap::new() };
     source.overlay(settings, report);
+    report.set_by(source.variables.iter().map(|(path, (name, _))| (path.join("."), name.clone())).collect());
     Some(source)
 }
 
-/// Reads a file by its ending.
-fn parse(file: &Path, text: &str, report: &mut Report) -> Option<Value> {
-    let name = file.display().to_string();
-    let wrong = |error: &dyn std::fmt::Display| format!("cannot be understood: {}", error.to_string().trim_end());
-    match file.extension().and_then(OsStr::to_str) {
-        Some("yaml" | "yml") => report.take(&name, Yaml::from_str(text).map_err(|error| wrong(&error))),
-        Some("json") => report.take(&name, Json::from_str(text).map_err(|error| wrong(&error))),
-        _ => report.take(&name, Toml::from_str(text).map_err(|error| wrong(&error))),
+/// What the environment says to samlgate.
+#[derive(Default)]
+struct Environment {
+    /// SAMLGATE_CONFIG.
+    config: Option<PathBuf>,
+    /// The other variables, by name.
+    settings: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Other programs' variables may hold anything.
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>, report: &mut Report) -> Self {
+        let mut environment = Self::default();
+        for (name, text) in variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(b"SAMLGATE_")) {
+            if name == "SAMLGATE_CONFIG" {
+                environment.config = Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty());
+                continue;
+            }
+            match (name.into_string(), text.into_string()) {
+                (Ok(name), _) if is_service_link(&name) => {}
+                (Ok(name), Ok(text)) => drop(environment.settings.insert(name, text)),
+                (Ok(name), Err(_)) => report.unreadable(key_path(&name).join("."), name, "is not UTF-8"),
+                (Err(name), _) => report.problem(name.to_string_lossy(), "is no setting: the name is not UTF-8"),
+            }
+        }
+        environment
+    }
+}
+
+/// Which key a variable sets.
+fn key_path(variable: &str) -> KeyPath {
+    let name = variable.strip_prefix("SAMLGATE_").unwrap_or(variable).to_lowercase();
+    name.split("__").map(str::to_owned).collect()
+}
+
+/// What a variable's text says. Anything that isn't clearly something else is a text, and stays as it is but for a line's end.
+fn value_of(text: &str) -> Value {
+    let text = Some(text.trim_end_matches(['\r', '\n'])).filter(|line| !line.is_empty()).unwrap_or(text);
+    match text.parse::<Value>() {
+        Ok(Value::String(..)) if !text.trim_start().starts_with('"') => Value::from(text),
+        Ok(value) => value,
+        Err(never) => match never {},
     }
 }
 
 impl Source {
     /// Lays the environment over the file.
     fn overlay(&mut self, settings: BTreeMap<String, String>, report: &mut Report) {
-        let mut settings: Vec<(KeyPath, String, String)> = settings
-            .into_iter()
-            .filter(|(name, _)| !is_service_link(name))
-            .filter_map(|(name, text)| {
-                let path = name.strip_prefix("SAMLGATE_")?.to_lowercase();
-                Some((path.split("__").map(str::to_owned).collect(), name, text))
-            })
-            .collect();
+        let mut settings: Vec<(KeyPath, String, String)> =
+            settings.into_iter().map(|(name, text)| (key_path(&name), name, text)).collect();
         // Whole lists before their members, and these in their order.
         settings.sort_by_key(|(path, ..)| -> Vec<(Option<usize>, String)> {
             path.iter().map(|part| (part.parse().ok(), part.clone())).collect()
         });
         for (path, name, text) in settings {
-            // Anything that isn't clearly something else is a text.
-            let value = text.parse::<Value>().unwrap_or_else(|_| Value::from(text.clone()));
-            if put(&mut self.tree, &path, value) {
+            if put(&mut self.tree, &path, value_of(&text)) {
                 self.variables.insert(path, (name, text));
             } else {
                 report.problem(name, "leads into a value that has no such part; positions in a list begin at 0 and leave no gap");
@@ -98,8 +130,26 @@ impl Source {
     /// A key as messages show it: with the variable that set it.
     pub(super) fn shown(&self, path: &[String]) -> String {
         let key = path.join(".");
-        let set = (1..=path.len()).rev().find_map(|length| self.variables.get(path.get(..length)?));
+        let around = (1..=path.len()).rev().find_map(|length| self.variables.get(path.get(..length)?));
+        // A section that is no section is there only because of a variable for something in it.
+        let below = || self.variables.iter().find(|(set, _)| set.starts_with(path)).map(|(_, set)| set);
+        let set = around.or_else(|| below().filter(|_| !holds(&self.given, path)));
         set.map_or(key.clone(), |(variable, _)| format!("{key} ({variable})"))
+    }
+
+    /// Whether the operator set a key, or something in it.
+    pub(super) fn is_given(&self, path: &[String]) -> bool {
+        holds(&self.given, path) || self.variables.keys().any(|set| set.starts_with(path) || path.starts_with(set))
+    }
+}
+
+/// Whether there is something at a path.
+fn holds(tree: &Value, path: &[String]) -> bool {
+    let Some((part, rest)) = path.split_first() else { return true };
+    match tree {
+        Value::Dict(_, dict) => dict.get(part).is_some_and(|inner| holds(inner, rest)),
+        Value::Array(_, list) => part.parse().ok().and_then(|at: usize| list.get(at)).is_some_and(|inner| holds(inner, rest)),
+        _ => false,
     }
 }
 
@@ -127,7 +177,9 @@ fn put(tree: &mut Value, path: &[String], value: Value) -> bool {
     };
     match tree {
         Value::Dict(_, dict) => {
-            let begins_list = rest.first().is_some_and(|next| next == "0");
+            // In tables of the operator's own names a number is a name.
+            let own_names = matches!(part.as_str(), "map" | "extra");
+            let begins_list = !own_names && rest.first().is_some_and(|next| next.parse::<usize>().is_ok());
             let empty = || if begins_list { Value::from(Vec::<Value>::new()) } else { Value::from(Dict::new()) };
             put(dict.entry(part.clone()).or_insert_with(empty), rest, value)
         }
@@ -151,7 +203,7 @@ mod tests {
         let file = folder.path().join("x.toml");
         fs::write(&file, "prefix = \"/file\"\n[[idp]]\nid = \"a\"\n[listen]\nworkers = 2\n").unwrap();
         let mut report = Report::default();
-        let environment = variables.iter().map(|&(name, text)| (name.to_owned(), text.to_owned()));
+        let environment = variables.iter().map(|&(name, text)| (name.into(), text.into()));
         let source = read(Some(&file), environment, &mut report);
         report.finish().map_err(|problems| problems.to_string())?;
         Ok(source.unwrap())

@@ -12,7 +12,11 @@ use crate::access::Allow;
 use crate::proxy::settings::{Address, UpstreamUrl};
 use crate::saml::IdpInitiated;
 
+mod addresses;
+mod all_at_once;
+mod environment;
 mod mistakes;
+mod secrets;
 
 const SMALLEST: &str = r#"
 public_url = "https://reports.example.com"
@@ -58,7 +62,7 @@ fn metadata(entity_id: &str) -> String {
 fn load_in(folder: &TempDir, name: &str, text: &str, variables: &[(&str, &str)]) -> Result<Config, Problems> {
     let file = folder.path().join(name);
     fs::write(&file, text).unwrap();
-    load(Some(&file), variables.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())), now())
+    load(Some(&file), variables.iter().map(|&(name, text)| (name.into(), text.into())), now())
 }
 
 fn loaded(text: &str) -> Result<Config, Problems> {

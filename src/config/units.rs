@@ -51,14 +51,35 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            |_| format!("{text:?} is not a duration; write a number and a unit, such as \"90s\", \"15m\", \"12h\" or \"30d\"");
-        // humantime takes a bare 0, and words and letters for months and years whose length is anybody's guess.
-        if !text.ends_with(['s', 'm', 'h', 'd']) {
-            return Err(wrong(()));
+            || format!("{text:?} is not a duration; write a number and a unit, such as \"90s\", \"15m\", \"12h\" or \"30d\"");
+        // humantime takes a bare 0, fractions, and words for months and years whose length is anybody's guess.
+        if !is_plain(text) {
+            return Err(wrong());
         }
-        let value = humantime::parse_duration(text).map_err(|_| wrong(()))?;
+        let value = humantime::parse_duration(text).map_err(|_| wrong())?;
+        if value > LONGEST {
+            return Err(format!("{text:?} is longer than 3650d, as long as anything here may take"));
+        }
         Ok(Self { text: text.to_owned(), value })
     }
+}
+
+/// Longest duration: ten years, added to any date without harm.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// Whether a text is whole numbers, each with one of the units that mean the same to everybody.
+fn is_plain(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let after = unit.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let (number, word) = (rest.len() - unit.len(), unit.strip_suffix(after).unwrap_or_default());
+        if number == 0 || !matches!(word, "ms" | "s" | "m" | "h" | "d") {
+            return false;
+        }
+        rest = after.trim_start_matches(' ');
+    }
+    !text.is_empty()
 }
 
 /// A number of octets with its text, or `unlimited`: `"64KiB"`, `"10MiB"`.
@@ -186,9 +207,16 @@ mod tests {
             assert_eq!(text.parse::<Span>().unwrap().get(), Duration::from_secs(seconds), "{text}");
         }
         assert_eq!("250ms".parse::<Span>().unwrap().get(), Duration::from_millis(250));
-        for bad in ["", "0", "90", "1y", "2M", "-5s", "5 apples", "s"] {
+        for bad in ["", "0", "90", "1y", "2M", "-5s", "5 apples", "s", "0.5h", "5 m", "1h ,30m"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
+        for bad in ["1month", "2 months", "1years", "2weeks", "1hour", "5min", "90sec", "1w", "5us", "1M"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+        for long in ["3651d", "213503982334601d", "99999999999999999999d"] {
+            assert!(long.parse::<Span>().is_err(), "{long}");
+        }
+        assert_eq!("1h30m".parse::<Span>().unwrap().get(), Duration::from_secs(5400));
         for seconds in [0, 5, 60, 300, 3600, 43_200] {
             let span = Span::seconds(seconds);
             assert_eq!(span.to_string().parse::<Span>().unwrap(), span);

@@ -61,9 +61,7 @@ impl IdpMetadata {
         certificates: Vec<TrustedCertificate>,
     ) -> Result<Self, MetadataError> {
         let services = |service, url: &str| {
-            if !location::is_absolute_http(url) {
-                return Err(MetadataError::Location { service, got: shown(url) });
-            }
+            usable_location(service, url)?;
             Ok(vec![Endpoint::new(Binding::Redirect, url), Endpoint::new(Binding::Post, url)])
         };
         Ok(Self {
@@ -76,6 +74,18 @@ impl IdpMetadata {
             valid_until: None,
             cache_duration: None,
         })
+    }
+
+    /// All that [`Self::by_hand`] would refuse in what is given, but for the certificates, with the name of the argument.
+    pub fn mistakes_by_hand(
+        entity_id: Option<&str>,
+        sso_url: Option<&str>,
+        slo_url: Option<&str>,
+    ) -> Vec<(&'static str, MetadataError)> {
+        let id = entity_id.and_then(|id| usable_entity_id(id).err()).map(|error| ("entity_id", error));
+        let urls = [("sso_url", sso_url), ("slo_url", slo_url)];
+        let urls = urls.into_iter().filter_map(|(name, url)| Some((name, usable_location(name, url?).err()?)));
+        id.into_iter().chain(urls).collect()
     }
 }
 
@@ -171,6 +181,10 @@ fn choose_role<'a>(entity: &'a Element, entity_id: &str, warnings: &mut Vec<Stri
 }
 
 /// An entity ID that can name one IdP (Core 8.3.6, Metadata 2.2.1).
+fn usable_location(service: &'static str, url: &str) -> Result<(), MetadataError> {
+    if location::is_absolute_http(url) { Ok(()) } else { Err(MetadataError::Location { service, got: shown(url) }) }
+}
+
 fn usable_entity_id(id: &str) -> Result<&str, MetadataError> {
     if id.is_empty() {
         return Err(MetadataError::EntityId("is missing"));

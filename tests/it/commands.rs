@@ -171,6 +171,14 @@ fn keygen_makes_keys_that_work_and_never_overwrites() {
         let file = fs::metadata(Path::new(&made).join(name)).expect(name);
         assert_eq!(file.permissions().mode() & 0o777, mode, "{name}");
     }
+    // As it is printed, wherever the configuration file is.
+    let pair =
+        out(&output).lines().find_map(|line| line.strip_prefix("keys = [")).map(|line| line.trim_end_matches(']').to_owned());
+    let pair = pair.expect("the keys' line");
+    let printed = folder.changed("printed.toml", r#"{ key = "sp.key", certificate = "sp.crt" }"#, &pair);
+    assert!(pair.contains(&made), "{pair}");
+    let output = run(&["check", "--config", &printed]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let config = folder.changed(
         "made.toml",
         r#"key = "sp.key", certificate = "sp.crt""#,
@@ -338,6 +346,105 @@ fn explain_answers_to_a_request_by_its_id() {
     let (status, text, json) = explain(&folder, &config, &solicited, &["--at", AT]);
     assert_eq!((status, &json["reason"]), (Some(1), &"in_response_to_mismatch".into()), "{text}");
     assert!(text.contains("--request-id _42"), "{text}");
+}
+
+#[test]
+fn explain_without_a_request_id_blames_nobody() {
+    let folder = Folder::new();
+    let config = folder.path("samlgate.toml");
+    let solicited = response().in_response_to("_42").build();
+    let (_, text, json) = explain(&folder, &config, &solicited, &["--at", AT]);
+    assert!(!text.contains("bookmark"), "{text}");
+    assert!(json["detail"].as_str().is_some_and(|detail| detail.contains("--request-id _42")), "{json}");
+    let last = json["checks"].as_array().and_then(|checks| checks.last()).expect("checks");
+    assert_eq!((&last["ok"], last["detail"].as_str().map(|detail| detail.contains("bookmark"))), (&false.into(), Some(false)));
+    let (_, text, _) = explain(&folder, &config, &solicited, &["--at", AT, "--request-id", "_43"]);
+    assert!(text.contains("bookmark"), "{text}");
+    let output = run(&["explain", "--config", &config, "--request-id", "", &folder.path("response")]);
+    assert_eq!(output.status.code(), Some(64), "{}", err(&output));
+}
+
+#[test]
+fn explain_shows_the_check_that_failed_however_early() {
+    let folder = Folder::new();
+    let config = folder.path("samlgate.toml");
+    let two = format!(
+        "SAMLResponse={0}&SAMLResponse={0}",
+        super::support::browser::encode(&[("x", &response().base64())]).replace("x=", "")
+    );
+    for (input, reason, check) in [
+        ("<Response", "not_xml", "form"),
+        ("<a/>", "wrong_document", "structure"),
+        ("!", "not_base64", "form field"),
+        ("SAMLResponse=&RelayState=x", "not_base64", "form field"),
+        (&two, "bad_request", "form field"),
+    ] {
+        let (status, text, json) = explain(&folder, &config, input, &["--at", AT]);
+        assert_eq!((status, &json["reason"]), (Some(1), &reason.into()), "{text}");
+        let last = json["checks"].as_array().and_then(|checks| checks.last()).unwrap_or(&Value::Null);
+        assert_eq!((&last["name"], &last["ok"]), (&check.into(), &false.into()), "{text}");
+    }
+}
+
+#[test]
+fn explain_says_that_there_is_nothing() {
+    let folder = Folder::new();
+    folder.write("nothing", " \n");
+    let output = run(&["explain", "--config", &folder.path("samlgate.toml"), &folder.path("nothing")]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(err(&output).contains("nothing is empty"), "{}", err(&output));
+}
+
+#[test]
+fn explain_has_the_fields_of_an_identity_and_no_other() {
+    let folder = Folder::new();
+    let extra = "[identity.extra.department]\nfrom = [\"groups\"]\n[identity.role]";
+    let config = folder.changed("extra.toml", "[identity.role]", extra);
+    let (status, text, json) = explain(&folder, &config, &response().build(), &["--at", AT]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("department"), "{text}");
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&json["identity"]), ["email", "groups", "name", "role", "tenant", "user"]);
+    assert_eq!(keys(&json), ["accepted", "attributes", "checks", "detail", "identity", "idp", "reason", "subject"]);
+}
+
+#[test]
+fn a_foreign_variable_may_hold_anything() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = Folder::new();
+    let not_utf_8 = std::ffi::OsStr::from_bytes(b"\xff");
+    let check = |name: &str| {
+        let mut command = samlgate();
+        command.args(["check", "--config", &folder.path("samlgate.toml")]).env(name, not_utf_8).output().expect("the binary runs")
+    };
+    assert_eq!(check("FOO").status.code(), Some(0));
+    let output = check("SAMLGATE_LOG__LEVEL");
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(err(&output), "SAMLGATE_LOG__LEVEL: is not UTF-8\n");
+}
+
+#[test]
+fn check_and_run_agree_about_data_dir() {
+    let folder = Folder::new();
+    folder.write("assertion.key", "junk");
+    let config = folder.changed("data.toml", "[listen]", "data_dir = \".\"\n[listen]");
+    for command in ["check", "run"] {
+        let output = run(&[command, "--config", &config]);
+        assert_eq!(output.status.code(), Some(64), "{command}: {}", err(&output));
+        assert!(err(&output).starts_with("data_dir: "), "{}", err(&output));
+    }
+}
+
+#[test]
+fn what_cannot_start_says_so_even_without_a_log() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let text = CONFIG.replace("ops_address = \"127.0.0.1:0\"", &format!("ops_address = \"{address}\""));
+    folder.write("off.toml", &format!("{text}\n[log]\nlevel = \"off\"\n"));
+    let output = run(&["run", "--config", &folder.path("off.toml")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("cannot start"), "{}", err(&output));
 }
 
 #[test]

@@ -71,7 +71,10 @@ pub(super) fn json(verdict: &Verdict<'_>) -> String {
         verdict.checks.all().iter().map(|check| json!({"name": check.name, "ok": check.ok, "detail": check.detail})).collect();
     let accepted = verdict.refused.is_none();
     let detail = match &verdict.refused {
-        Some((_, detail)) => detail.clone(),
+        Some((_, detail)) => {
+            let sentences = std::iter::once(detail).chain(&verdict.notes).map(|sentence| sentence.trim_end_matches('.'));
+            sentences.collect::<Vec<_>>().join(". ")
+        }
         None => verdict.notes.first().cloned().unwrap_or_else(|| "accepted".to_owned()),
     };
     let value = json!({
@@ -111,6 +114,5 @@ fn identity_json(identity: &Identity) -> Value {
         "tenant": identity.tenant(),
         "role": identity.role(),
         "groups": identity.groups(),
-        "extra": identity.extra(),
     })
 }

@@ -1,5 +1,7 @@
 //! `[[idp]]`: each IdP with its metadata, or written by hand.
 
+use std::time::Duration;
+
 use super::Work;
 use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
 use crate::saml::{
@@ -9,7 +11,11 @@ use crate::saml::{
 /// Longest short name: it stands in URLs and metrics.
 const ID: usize = 32;
 /// An IdP whose clock is further off has another problem.
-const LARGE_SKEW: u64 = 300;
+const LARGE_SKEW: Duration = Duration::from_secs(300);
+/// Whoever sets more hides that a clock isn't set at all.
+const LONGEST_SKEW: Duration = Duration::from_secs(3600);
+/// No login takes longer from the IdP to us.
+const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// All usable IdPs.
 pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<'_>) -> Vec<IdentityProvider> {
@@ -26,8 +32,10 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
             work.report.problem(format!("{key}.id"), format!("{id:?} is the id of another IdP too; ids must differ"));
         }
         let compat = compat(section, &key, work);
-        let metadata = metadata(section, &key, work);
-        let (Some(id), Some(metadata)) = (id, metadata) else { continue };
+        judge_settings(section, &key, work);
+        let Some(metadata) = metadata(section, &key, work) else { continue };
+        judge_metadata(&metadata, section, &key, sign_requests, work);
+        let Some(id) = id else { continue };
         if let Some(other) = idps.iter().find(|other| other.entity_id == metadata.entity_id) {
             let what = format!(
                 "has the entity ID of {:?}, {:?}; a response couldn't be told to be of either",
@@ -35,9 +43,7 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
             );
             work.report.problem(&key, what);
         }
-        let idp = idp(section, id, metadata, compat);
-        judge(&idp, section, &key, sign_requests, work);
-        idps.push(idp);
+        idps.push(idp(section, id, metadata, compat));
     }
     idps
 }
@@ -112,11 +118,15 @@ fn written_by_hand(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Opti
         let read = pem.and_then(|pem| work.report.take(&key, TrustedCertificate::from_pem(&pem)));
         certificates.extend(read);
     }
-    if certificates.is_empty() {
+    let (entity_id, sso_url, slo_url) = (section.entity_id.as_deref(), section.sso_url.as_deref(), section.slo_url.as_deref());
+    let mistakes = IdpMetadata::mistakes_by_hand(entity_id, sso_url, slo_url);
+    for (name, error) in &mistakes {
+        work.report.problem(format!("{key}.{name}"), error.to_string());
+    }
+    if certificates.is_empty() || !mistakes.is_empty() {
         return None;
     }
-    let (entity_id, sso_url) = (section.entity_id.as_deref()?, section.sso_url.as_deref()?);
-    work.report.take(key, IdpMetadata::by_hand(entity_id, sso_url, section.slo_url.as_deref(), certificates))
+    work.report.take(key, IdpMetadata::by_hand(entity_id?, sso_url?, slo_url, certificates))
 }
 
 /// The weaknesses that are named, each warned about.
@@ -163,42 +173,55 @@ fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) 
     }
 }
 
-/// Whether the settings go with each other and with what the metadata says.
-fn judge(idp: &IdentityProvider, section: &IdpSection, key: &str, sign_requests: bool, work: &mut Work<'_>) {
-    for warning in &idp.warnings {
-        work.report.warning(key, format!("({}) {warning}", idp.id));
-    }
-    for certificate in idp.anchors.certificates() {
-        work.warn_of_end(key, &format!("a certificate of {}", idp.id), Some(certificate.not_after));
-    }
-    let wanted = match idp.request_binding {
-        RequestBinding::Auto => None,
-        RequestBinding::Redirect => Some((Binding::Redirect, "HTTP-Redirect")),
-        RequestBinding::Post => Some((Binding::Post, "HTTP-POST")),
-    };
-    if let Some((binding, name)) = wanted
-        && !idp.sso.iter().any(|endpoint| endpoint.binding == binding)
-    {
-        work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
-    }
-    if idp.wants_signed_requests && !sign_requests {
-        let what = format!("is false, but {} wants signed login requests and will refuse others", idp.id);
-        work.report.warning("sp.sign_requests", what);
-    }
-    if idp.idp_initiated == IdpInitiated::Accept {
+/// Whether the settings make sense, whatever the metadata says.
+fn judge_settings(section: &IdpSection, key: &str, work: &mut Work<'_>) {
+    if section.idp_initiated == IdpInitiatedWord::Accept {
         let what = "is accept: whoever steals or plants an unused response can sign a browser in with it; restart is safe and works alike";
         work.report.warning(format!("{key}.idp_initiated"), what);
     }
-    if idp.clock_skew.as_secs() > LARGE_SKEW {
+    let skew = section.clock_skew.get();
+    if skew > LONGEST_SKEW {
+        let what = "is more than 1h: a response could be used so long after its end; set the clocks by NTP instead";
+        work.report.problem(format!("{key}.clock_skew"), what);
+    } else if skew > LARGE_SKEW {
         work.report
             .warning(format!("{key}.clock_skew"), format!("{} is long: every limit of time grows by it", section.clock_skew));
     }
-    if idp.max_age.is_zero() {
+    let max_age = section.max_age.get();
+    if max_age.is_zero() {
         work.report.problem(format!("{key}.max_age"), "is zero: every response would be too old");
+    } else if max_age > LONGEST_AGE {
+        let what = "is more than 1d: browsers post a response at once, so an older one was kept by somebody; \"5m\" is enough";
+        work.report.problem(format!("{key}.max_age"), what);
     }
-    for (at, class) in idp.authn_context.iter().enumerate() {
+    for (at, class) in section.authn_context.iter().enumerate() {
         if class.trim().is_empty() {
             work.report.problem(format!("{key}.authn_context.{at}"), "is empty; name a class, or take the entry away");
         }
+    }
+}
+
+/// Whether the settings go with what the metadata says.
+fn judge_metadata(metadata: &IdpMetadata, section: &IdpSection, key: &str, sign_requests: bool, work: &mut Work<'_>) {
+    let id = section.id.as_deref().unwrap_or("?");
+    for warning in &metadata.warnings {
+        work.report.warning(key, format!("({id}) {warning}"));
+    }
+    for certificate in metadata.anchors.certificates() {
+        work.warn_of_end(key, &format!("a certificate of {id}"), Some(certificate.not_after));
+    }
+    let wanted = match section.request_binding {
+        RequestBindingWord::Auto => None,
+        RequestBindingWord::Redirect => Some((Binding::Redirect, "HTTP-Redirect")),
+        RequestBindingWord::Post => Some((Binding::Post, "HTTP-POST")),
+    };
+    if let Some((binding, name)) = wanted
+        && !metadata.sso.iter().any(|endpoint| endpoint.binding == binding)
+    {
+        work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
+    }
+    if metadata.wants_signed_requests && !sign_requests {
+        let what = format!("is false, but {id} wants signed login requests and will refuse others");
+        work.report.warning("sp.sign_requests", what);
     }
 }

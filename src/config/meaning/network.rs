@@ -8,7 +8,7 @@ use super::Work;
 use crate::config::problems::Report;
 use crate::config::sections::{ListenSection, UpstreamSection};
 use crate::proxy::settings::{Address, ListenSettings, UpstreamSettings, UpstreamUrl};
-use crate::public_url::PublicUrl;
+use crate::public_url::{PublicUrl, port, without_user};
 
 /// `[listen]`.
 pub(super) fn listen(section: &ListenSection, site: Option<&PublicUrl>, work: &mut Work<'_>) -> Option<ListenSettings> {
@@ -20,7 +20,7 @@ pub(super) fn listen(section: &ListenSection, site: Option<&PublicUrl>, work: &m
     {
         work.report.problem("listen.ops_address", "has the port of listen.address; take another one");
     }
-    let tls = work.tls("listen", section.certificate.as_deref(), section.key.as_deref());
+    let tls = work.tls("listen", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
     let trusted_proxies = trusted_proxies(&section.trusted_proxies, work.report);
     if section.workers > 1024 {
         work.report.problem("listen.workers", "is more than 1024; 0 takes one a core");
@@ -88,6 +88,7 @@ pub(super) fn upstream(section: &UpstreamSection, work: &mut Work<'_>) -> Option
         ("ca", section.ca.is_some()),
         ("certificate", section.certificate.is_some()),
         ("key", section.key.is_some()),
+        ("key_file", section.key_file.is_some()),
         ("server_name", section.server_name.is_some()),
     ];
     if matches!(url, Some(UpstreamUrl::Http { .. } | UpstreamUrl::Unix(_))) {
@@ -102,7 +103,8 @@ pub(super) fn upstream(section: &UpstreamSection, work: &mut Work<'_>) -> Option
         }
         work.resolve(name)
     });
-    let client_certificate = work.tls("upstream", section.certificate.as_deref(), section.key.as_deref());
+    let client_certificate =
+        work.tls("upstream", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
     if let Some(name) = &section.server_name
         && rustls_pki_types::ServerName::try_from(name.as_str()).is_err()
     {
@@ -150,7 +152,7 @@ fn upstream_url(text: Option<&str>, work: &mut Work<'_>) -> Option<UpstreamUrl> 
         return None;
     }
     let mut wrong = |what: &str| {
-        work.report.problem(KEY, format!("{text:?} {what}"));
+        work.report.problem(KEY, format!("{:?} {what}", without_user(text)));
         None
     };
     let uri = match text.parse::<http::Uri>() {
@@ -163,29 +165,40 @@ fn upstream_url(text: Option<&str>, work: &mut Work<'_>) -> Option<UpstreamUrl> 
     if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
         return wrong("has a path; the application gets the path that the user asked for, so write scheme, host and port only");
     }
+    let Ok(port) = port(uri.authority()?) else {
+        return wrong("has no port after the colon; it must be a number from 1 to 65535");
+    };
     let host = uri.host()?.to_owned();
     match uri.scheme_str() {
-        Some("http") => Some(UpstreamUrl::Http { host, port: uri.port_u16().unwrap_or(80) }),
-        Some("https") => Some(UpstreamUrl::Https { host, port: uri.port_u16().unwrap_or(443) }),
+        Some("http") => Some(UpstreamUrl::Http { host, port: port.unwrap_or(80) }),
+        Some("https") => Some(UpstreamUrl::Https { host, port: port.unwrap_or(443) }),
         _ => wrong("has another scheme than http, https or unix"),
     }
 }
 
-/// An upstream that is samlgate itself would go round until something breaks.
+/// An upstream that is samlgate itself would go round until something breaks, or show everybody what is for operators.
 pub(super) fn must_not_call_itself(listen: Option<&ListenSettings>, upstream: Option<&UpstreamSettings>, report: &mut Report) {
     let (Some(listen), Some(upstream)) = (listen, upstream) else { return };
     let same = match (&listen.address, &upstream.url) {
-        (Address::Tcp(address), UpstreamUrl::Http { host, port } | UpstreamUrl::Https { host, port }) => {
-            let here = host == "localhost"
-                || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == address.ip());
-            *port == address.port()
-                && here
-                && (address.ip().is_unspecified() || address.ip().is_loopback() || host == &address.ip().to_string())
-        }
+        (Address::Tcp(address), url) => leads_to(url, *address),
         (Address::Unix(socket), UpstreamUrl::Unix(path)) => socket == path,
         _ => false,
     };
     if same {
         report.problem("upstream.url", "is listen.address: samlgate would call itself; the application needs another port");
+    } else if listen.ops_address.is_some_and(|address| leads_to(&upstream.url, address)) {
+        let what = "is listen.ops_address: whoever is signed in could end sessions of others; the application needs another port";
+        report.problem("upstream.url", what);
     }
+}
+
+/// Whether an upstream is a TCP address of ours.
+fn leads_to(url: &UpstreamUrl, address: SocketAddr) -> bool {
+    let (UpstreamUrl::Http { host, port } | UpstreamUrl::Https { host, port }) = url else { return false };
+    let (ours, host) = (address.ip().to_canonical(), host.trim_end_matches('.').to_ascii_lowercase());
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| ip.to_canonical()).ok();
+    // To connect to 0.0.0.0 is to connect to this machine.
+    let is_loopback =
+        host == "localhost" || host.ends_with(".localhost") || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    *port == address.port() && (ip == Some(ours) || (is_loopback && (ours.is_loopback() || ours.is_unspecified())))
 }

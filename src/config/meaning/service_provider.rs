@@ -1,7 +1,9 @@
 //! `[sp]`: what samlgate is to every IdP.
 
-use super::Work;
-use super::files::end_of;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::{Work, own_paths};
 use crate::config::problems::Report;
 use crate::config::sections::SpSection;
 use crate::public_url::PublicUrl;
@@ -10,33 +12,32 @@ use crate::saml::{IdentityProvider, NameIdFormat, ServiceProvider, SpKey};
 /// Longest entity ID (Metadata 2.2.1).
 const ENTITY_ID: usize = 1024;
 
-/// `[sp]`. `site` is public_url and prefix.
+/// `[sp]`.
 pub(super) fn of(
     section: &SpSection,
-    site: Option<(&PublicUrl, &str)>,
+    site: Option<&PublicUrl>,
+    prefix: Option<&str>,
     idps: &[IdentityProvider],
     work: &mut Work<'_>,
 ) -> Option<ServiceProvider> {
     let keys = keys(section, work);
     let name_id_format = name_id_format(&section.name_id_format, work.report);
-    let (public_url, prefix) = site?;
+    if section.entity_id.as_deref().is_some_and(|id| !is_entity_id(id)) {
+        work.report.problem("sp.entity_id", "must be a URI of at most 1024 characters without spaces, as the IdP knows us");
+    }
+    let acs_path = section.acs_url.as_deref().map(|text| {
+        let may_be = |below: &str| below == "/acs" || below.starts_with("/acs/");
+        own_paths::endpoint("sp.acs_url", text, site, prefix, may_be, work.report)
+    });
+    let (public_url, prefix) = site.zip(prefix)?;
 
     let own = |path: &str| public_url.join(&format!("{prefix}{path}"));
     let entity_id = section.entity_id.clone().unwrap_or_else(|| own("/metadata"));
-    if entity_id.is_empty()
-        || entity_id.chars().count() > ENTITY_ID
-        || entity_id.contains(|c: char| c.is_control() || c.is_whitespace())
-    {
-        work.report.problem("sp.entity_id", "must be a URI of at most 1024 characters without spaces, as the IdP knows us");
-    }
     if let Some(idp) = idps.iter().find(|idp| idp.entity_id == entity_id) {
         work.report.problem("sp.entity_id", format!("is the entity ID of the IdP {:?}; ours must be another one", idp.id));
     }
-    let default = own("/acs");
-    let acs_urls = match section.acs_url.as_deref().map(|text| acs_url(text, public_url, prefix, work.report)) {
-        Some(url) => url.into_iter().chain([default]).collect(),
-        None => vec![default],
-    };
+    let another = acs_path.flatten().map(|path| public_url.join(&path));
+    let acs_urls = another.into_iter().chain([own("/acs")]).collect();
     Some(ServiceProvider {
         entity_id,
         acs_urls: without_duplicates(acs_urls),
@@ -59,9 +60,15 @@ fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {
         }
         let private = work.secret(&format!("{key}.key"), pair.key.as_deref(), pair.key_file.as_deref());
         let certificate = pair.certificate.as_ref().and_then(|name| work.read(&format!("{key}.certificate"), name));
+        // Each is judged, whatever the other one is like.
+        let private = private.and_then(|pem| {
+            let read = PrivateKeyDer::from_pem_slice(&pem);
+            work.report
+                .take(&format!("{key}.key"), read.map(|_| pem).map_err(|_| "is not a private key in PEM, or an encrypted one"))
+        });
+        let certificate = certificate.filter(|pem| work.certificates(&format!("{key}.certificate"), pem).is_some());
         let (Some(private), Some(certificate)) = (private, certificate) else { continue };
         let Some(read) = work.report.take(&key, SpKey::from_pem(&private, &certificate)) else { continue };
-        work.warn_of_end(&format!("{key}.certificate"), "the certificate", end_of(read.certificate()));
         if !read.may_sign() {
             let what = "is a key of less than 2048 bits: it only decrypts what is still encrypted for it, and is not published";
             work.report.warning(&*key, what);
@@ -81,25 +88,8 @@ fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {
     keys
 }
 
-/// A path or a URL of this site, at which nothing else of ours stands.
-fn acs_url(text: &str, public_url: &PublicUrl, prefix: &str, report: &mut Report) -> Option<String> {
-    let mut wrong = |what: &str| {
-        report.problem("sp.acs_url", format!("{text:?} {what}"));
-        None
-    };
-    let base = public_url.to_string();
-    let path = text.strip_prefix(&base).unwrap_or(text);
-    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,;=".contains(&octet);
-    if !path.starts_with('/') || path.starts_with("//") || path.len() == 1 {
-        return wrong(&format!("is not under public_url ({base}), where alone samlgate can take the IdP's answers"));
-    }
-    if !path.bytes().all(plain) || path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return wrong("may have no query, fragment, escapes or dot segments");
-    }
-    if path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/') && rest != "/acs" && !rest.starts_with("/acs/")) {
-        return wrong("is another endpoint of samlgate; leave sp.acs_url out, or take a path outside of prefix");
-    }
-    Some(public_url.join(path))
+fn is_entity_id(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= ENTITY_ID && !text.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
 fn name_id_format(text: &str, report: &mut Report) -> Option<NameIdFormat> {

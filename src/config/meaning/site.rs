@@ -1,14 +1,12 @@
 //! The site itself: its address, its own endpoints, sessions, logout and log.
 
-use std::path::PathBuf;
-
 use tracing_subscriber::EnvFilter;
 
-use super::Work;
+use super::own_paths;
 use crate::config::problems::Report;
 use crate::config::sections::{File, LogFormatWord, LogSection, SessionSection};
 use crate::config::{LogFormat, LogSettings};
-use crate::public_url::PublicUrl;
+use crate::public_url::{PublicUrl, without_user};
 use crate::return_path::ReturnPath;
 use crate::session::SessionSettings;
 
@@ -23,7 +21,7 @@ pub(super) fn public_url(file: &File, has_file: bool, report: &mut Report) -> Op
         );
         return None;
     };
-    let url = report.take("public_url", PublicUrl::parse(text).map_err(|error| format!("{text:?} {error}")))?;
+    let url = report.take("public_url", PublicUrl::parse(text).map_err(|error| format!("{:?} {error}", without_user(text))))?;
     if !url.is_https() && !is_local(&url) {
         report.warning(
             "public_url",
@@ -36,32 +34,6 @@ pub(super) fn public_url(file: &File, has_file: bool, report: &mut Report) -> Op
 fn is_local(url: &PublicUrl) -> bool {
     let host = url.authority().rsplit_once(':').map_or(url.authority(), |(host, _)| host);
     host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "[::1]"
-}
-
-/// `prefix`.
-pub(super) fn prefix(text: &str, report: &mut Report) -> Option<String> {
-    let segment = |segment: &str| {
-        let plain = segment.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.~".contains(&octet));
-        !segment.is_empty() && plain && !matches!(segment, "." | "..")
-    };
-    let good = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
-    if !good {
-        let what = "must begin with a slash, not end with one, and hold letters, digits and - _ . ~ only, such as \"/_samlgate\"";
-        report.problem("prefix", format!("{text:?} {what}"));
-    }
-    good.then(|| text.to_owned())
-}
-
-/// `data_dir`.
-pub(super) fn data_dir(text: Option<&str>, work: &mut Work<'_>) -> Option<PathBuf> {
-    let text = text?;
-    let path = work.resolve(text);
-    if text.trim().is_empty() {
-        work.report.problem("data_dir", "is empty; name a folder, or leave it out");
-    } else if path.exists() && !path.is_dir() {
-        work.report.problem("data_dir", format!("{} is not a folder", path.display()));
-    }
-    Some(path)
 }
 
 /// `[session]`, but for the cookie.
@@ -103,14 +75,35 @@ pub(super) fn cookie(section: &SessionSection, site: Option<&PublicUrl>, report:
     Some(name.clone())
 }
 
-/// `logout.return_to`.
-pub(super) fn logout_return_to(file: &File, site: Option<&PublicUrl>, report: &mut Report) -> Option<ReturnPath> {
+/// `logout.return_to`. Its form is judged even when public_url is not known.
+pub(super) fn logout_return_to(
+    file: &File,
+    site: Option<&PublicUrl>,
+    prefix: Option<&str>,
+    report: &mut Report,
+) -> Option<ReturnPath> {
+    const KEY: &str = "logout.return_to";
     let text = &file.logout.return_to;
-    let path = ReturnPath::parse(text, site?);
-    if path.is_none() {
-        report.problem("logout.return_to", format!("{text:?} is neither a path, such as \"/\", nor a URL under public_url"));
+    let absolute = PublicUrl::split(text).ok().filter(|(origin, _)| site.is_none_or(|site| site == origin));
+    let (origin, path) = match &absolute {
+        Some((origin, "")) => (Some(origin), "/"),
+        Some((origin, path)) => (Some(origin), *path),
+        None => (site, text.as_str()),
+    };
+    // A path is judged alike on every site.
+    let anywhere = PublicUrl::parse("https://localhost").ok();
+    let path = ReturnPath::parse(path, origin.or(anywhere.as_ref())?);
+    let Some(path) = path else {
+        let what = "is neither a path, such as \"/\", nor a URL under public_url";
+        report.problem(KEY, format!("{:?} {what}", without_user(text)));
+        return None;
+    };
+    if own_paths::is_own(path.route(), prefix, file.sp.acs_url.as_deref()) {
+        let what = "is samlgate's own, which would log out again or begin a login at once; name a page of the application";
+        report.problem(KEY, format!("{text:?} {what}"));
+        return None;
     }
-    path
+    Some(path)
 }
 
 /// `[log]`.

@@ -15,8 +15,10 @@ pub(in crate::config) struct ListenSection {
     pub(in crate::config) ops_address: String,
     /// Certificate chain (PEM), with key: TLS.
     pub(in crate::config) certificate: Option<String>,
-    /// Private key (PEM) of the certificate.
+    /// Private key of the certificate: a file (PEM).
     pub(in crate::config) key: Option<String>,
+    /// The same file, under the name that every secret's file has.
+    pub(in crate::config) key_file: Option<String>,
     /// CIDRs of proxies whose Forwarded and X-Forwarded-* are believed.
     pub(in crate::config) trusted_proxies: Vec<String>,
     /// Worker threads; 0: one a core.
@@ -30,6 +32,7 @@ impl Default for ListenSection {
             ops_address: "127.0.0.1:9090".to_owned(),
             certificate: None,
             key: None,
+            key_file: None,
             trusted_proxies: Vec::new(),
             workers: 0,
         }
@@ -54,8 +57,10 @@ pub(in crate::config) struct UpstreamSection {
     pub(in crate::config) ca: Option<String>,
     /// Client certificate (PEM), with key; https only.
     pub(in crate::config) certificate: Option<String>,
-    /// Private key (PEM) of the client certificate.
+    /// Private key of the client certificate: a file (PEM).
     pub(in crate::config) key: Option<String>,
+    /// The same file, under the name that every secret's file has.
+    pub(in crate::config) key_file: Option<String>,
     /// Name to check in the application's certificate, instead of the URL's host.
     pub(in crate::config) server_name: Option<String>,
     /// Largest request body.
@@ -73,6 +78,7 @@ impl Default for UpstreamSection {
             ca: None,
             certificate: None,
             key: None,
+            key_file: None,
             server_name: None,
             max_body: SizeLimit::unlimited(),
         }
