@@ -23,12 +23,12 @@ use super::signature::{self, Placed};
 use super::verify::second_opinion;
 use crate::clock::Timestamp;
 pub use error::LogoutError;
-pub use first_look::{LogoutEnvelope, peek, peek_redirect, peek_soap};
-pub use message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutStatus, MessageKind, Received};
+pub use first_look::{LogoutEnvelope, peek, peek_redirect, peek_signed_redirect, peek_soap};
+pub use message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutScope, LogoutStatus, MessageKind, Received};
 use query::Query;
 use read::{Destination, read};
 use shape::LogoutShape;
-pub use write::{AnswerParts, AnswerStatus, LogoutParts, answer, answer_soap, start};
+pub use write::{AnswerParts, AnswerStatus, LogoutParts, SoapFault, answer, answer_soap, soap_fault, start};
 
 /// What a logout message must say.
 #[derive(Clone, Debug)]

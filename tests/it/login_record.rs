@@ -49,7 +49,7 @@ async fn logins_are_counted_and_logged_once_without_a_secret() {
     for line in [
         "samlgate_logins_total{idp=\"corp\",outcome=\"success\",reason=\"\"} 1",
         "samlgate_logins_total{idp=\"corp\",outcome=\"refused\",reason=\"audience_mismatch\"} 1",
-        "samlgate_logouts_total{idp=\"corp\"} 1",
+        "samlgate_logouts_total{idp=\"corp\",how=\"user\",outcome=\"here\",reason=\"\"} 1",
     ] {
         assert!(text.contains(line), "{text}");
     }

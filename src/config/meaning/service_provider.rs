@@ -37,14 +37,30 @@ pub(super) fn of(
         Some(url) => url.into_iter().chain([default]).collect(),
         None => vec![default],
     };
-    Some(ServiceProvider {
+    let slo_url = match section.slo_url.as_deref() {
+        Some(text) => slo_url(text, public_url, prefix, work.report),
+        None => Some(own("/slo")),
+    };
+    if let Some(url) = &slo_url
+        && acs_urls.iter().any(|acs| acs == url || *acs == format!("{url}/soap"))
+    {
+        work.report.problem("sp.slo_url", format!("{url:?} (or, for SOAP, {url}/soap) is an assertion consumer service already"));
+    }
+    let sp = ServiceProvider {
         entity_id,
         acs_urls: without_duplicates(acs_urls),
         keys,
         sign_requests: section.sign_requests,
         name_id_format: name_id_format?,
         slo_url: None,
-    })
+    };
+    // Logout messages are always signed, so without a key there is no service to publish.
+    let can_sign = sp.signing_key().is_some();
+    if section.slo_url.is_some() && section.keys.is_empty() {
+        work.report
+            .problem("sp.slo_url", "needs a key: logout messages are always signed. Run `samlgate keygen` and set sp.keys");
+    }
+    Some(ServiceProvider { slo_url: slo_url.filter(|_| can_sign), ..sp })
 }
 
 fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {
@@ -81,23 +97,45 @@ fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {
     keys
 }
 
-/// A path or a URL of this site, at which nothing else of ours stands.
 fn acs_url(text: &str, public_url: &PublicUrl, prefix: &str, report: &mut Report) -> Option<String> {
+    own_url("sp.acs_url", text, public_url, prefix, &|path| path == "/acs" || path.starts_with("/acs/"), report)
+}
+
+fn slo_url(text: &str, public_url: &PublicUrl, prefix: &str, report: &mut Report) -> Option<String> {
+    if text.ends_with('/') {
+        report.problem(
+            "sp.slo_url",
+            format!("{text:?} ends with a slash, and SOAP comes in at /soap behind it; leave the slash out"),
+        );
+        return None;
+    }
+    own_url("sp.slo_url", text, public_url, prefix, &|path| path == "/slo", report)
+}
+
+/// A path or a URL of this site, at which nothing else of ours stands; below the prefix only where `fits`.
+fn own_url(
+    key: &str,
+    text: &str,
+    public_url: &PublicUrl,
+    prefix: &str,
+    fits: &dyn Fn(&str) -> bool,
+    report: &mut Report,
+) -> Option<String> {
     let mut wrong = |what: &str| {
-        report.problem("sp.acs_url", format!("{text:?} {what}"));
+        report.problem(key, format!("{text:?} {what}"));
         None
     };
     let base = public_url.to_string();
     let path = text.strip_prefix(&base).unwrap_or(text);
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,;=".contains(&octet);
     if !path.starts_with('/') || path.starts_with("//") || path.len() == 1 {
-        return wrong(&format!("is not under public_url ({base}), where alone samlgate can take the IdP's answers"));
+        return wrong(&format!("is not under public_url ({base}), where alone samlgate can take the IdP's messages"));
     }
     if !path.bytes().all(plain) || path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return wrong("may have no query, fragment, escapes or dot segments");
     }
-    if path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/') && rest != "/acs" && !rest.starts_with("/acs/")) {
-        return wrong("is another endpoint of samlgate; leave sp.acs_url out, or take a path outside of prefix");
+    if path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/') && !fits(rest)) {
+        return wrong(&format!("is another endpoint of samlgate; leave {key} out, or take a path outside of prefix"));
     }
     Some(public_url.join(path))
 }

@@ -2,7 +2,7 @@
 
 use super::LogoutExpectations;
 use super::error::LogoutError;
-use super::message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutStatus, MessageKind};
+use super::message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutScope, LogoutStatus, MessageKind};
 use super::shape::LogoutShape;
 use crate::clock::Timestamp;
 use crate::saml::error::{SamlError, cut};
@@ -60,10 +60,8 @@ pub(super) fn read(
             Ok(LogoutMessage::Request(LogoutRequest {
                 id,
                 issue_instant,
-                issuer,
                 destination,
-                name_id: read_name_id(element)?,
-                session_indexes: session_indexes(element)?,
+                scope: LogoutScope { issuer, name_id: read_name_id(element)?, session_indexes: session_indexes(element)? },
                 not_on_or_after,
                 reason: element.attribute("Reason").map(cut),
                 claim_until: claim_until(not_on_or_after.map_or(fresh_until, |at| at.min(fresh_until))),
