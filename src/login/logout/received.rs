@@ -239,12 +239,14 @@ impl Login {
             (Message::Post(_) | Message::Soap(_), None) => &self.workers.logouts,
         };
         let slo_urls = self.slo_urls(matches!(message, Message::Soap(_)));
-        let idp = Arc::clone(idp);
+        let (idp, sp) = (Arc::clone(idp), Arc::clone(&self.sp));
         let work = move || {
             let expectations = LogoutExpectations {
                 idp_entity_id: &idp.entity_id,
                 slo_urls: &slo_urls,
                 in_response_to: request_id.as_deref(),
+                sp_entity_id: &sp.entity_id,
+                decryption_keys: &sp.keys,
                 compat: idp.compat,
                 clock_skew: idp.clock_skew,
                 max_age: idp.max_age,

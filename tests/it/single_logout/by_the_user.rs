@@ -5,14 +5,18 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use samlgate::saml::{Binding, Endpoint, RequestBinding};
 
-use super::{By, idp, log_out, outgoing, send};
-use crate::support::fake_idp::{EMAIL, OTHER, UNSPECIFIED};
+use super::{By, encoded, idp, log_out, outgoing, send};
+use crate::support::fake_idp::{Algorithm, EMAIL, FakeIdp, LogoutBuilder, OTHER, UNSPECIFIED, parse_authn_request};
 use crate::support::flaky_store::{Broken, Flaky};
 use crate::support::site::{IDP, Jar, Plan, SLO_AT_IDP, SSO, Site, request_id, slo_of};
 
 /// Signs in as the IdP names her, with a SessionIndex of her own.
 async fn sign_in(site: &Site, jar: &mut Jar) {
-    let request = request_id(&site.open_application(jar, "/").await);
+    let away = site.open_application(jar, "/").await;
+    let request = match away.status {
+        StatusCode::OK => parse_authn_request(&encoded(&[("SAMLRequest", away.form().field("SAMLRequest"))]), None).unwrap().id,
+        _ => request_id(&away),
+    };
     let response = site.response().in_response_to(&request).subject("a<l>i&ce", EMAIL).session_index(Some("s<7>"));
     let format = format!("Format=\"{EMAIL}\"");
     let response = response.replace(&format, &format!("{format} NameQualifier=\"{IDP}\""));
@@ -20,7 +24,7 @@ async fn sign_in(site: &Site, jar: &mut Jar) {
 }
 
 /// The answer to the request that the browser has just taken away.
-fn answer(site: &Site, request_id: &str, status: &str) -> crate::support::fake_idp::LogoutBuilder {
+fn answer(site: &Site, request_id: &str, status: &str) -> LogoutBuilder {
     idp().logout_response(request_id, status).at(site.now())
 }
 
@@ -182,7 +186,7 @@ async fn only_the_idp_that_was_told_can_answer_and_a_forgery_spoils_nothing() {
     for by in [By::Redirect, By::Post] {
         // The other IdP has the same key here, so only its name tells them apart.
         let other = good.clone().issuer(Some("https://other.example/metadata"));
-        let forged = crate::support::fake_idp::FakeIdp::with_key(IDP, OTHER, crate::support::fake_idp::Algorithm::RsaSha256);
+        let forged = FakeIdp::with_key(IDP, OTHER, Algorithm::RsaSha256);
         let forged = forged.logout_response(&request, "Success").at(site.now());
         for (message, reason) in [
             (other, "issuer_mismatch"),

@@ -17,7 +17,7 @@ const OTHER_IDP: &str = "https://other.example/metadata";
 fn two_idps(second: &FakeIdp) -> Site {
     let mut plan = Plan::new().with_logout();
     let metadata = read_idp(second.metadata(SSO).as_bytes(), None, start_of_time()).unwrap();
-    plan.idps.push(IdentityProvider { slo: slo_of("https://idp.example/slo?other"), ..IdentityProvider::new("other", metadata) });
+    plan.idps.push(IdentityProvider { slo: slo_of("https://idp.example/slo"), ..IdentityProvider::new("other", metadata) });
     plan.build()
 }
 
@@ -56,7 +56,7 @@ async fn no_forged_or_misdirected_request_ends_a_session() {
         ("expired", good.clone().not_on_or_after(site.now().minus(Duration::from_secs(61)))),
         ("wrong_document", good.clone().session_indexes(&[""])),
         ("name_id_missing", good.clone().name_id_xml("")),
-        ("name_id_encrypted", good.clone().name_id_xml("<saml:EncryptedID/>")),
+        ("decryption_failed", good.clone().name_id_xml("<saml:EncryptedID/>")),
     ];
     for by in ALL {
         for (expected, message) in &cases {
