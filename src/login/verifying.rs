@@ -130,6 +130,10 @@ mod tests {
         assert_eq!(workers.reading.run(|| 2).await, Ok(2));
         assert_eq!(workers.for_answer_to(Some("_1")).run(|| 3).await, Ok(3));
         assert_eq!(workers.signing.run(|| 4).await, Ok(4));
+        assert_eq!(workers.logouts.run(|| 5).await, Ok(5));
+        let _all = workers.logouts.admitted.acquire_many(65).await.unwrap();
+        assert_eq!(workers.logouts.run(|| 6).await, Err(LoginError::Busy));
+        assert_eq!(workers.for_answer_to(Some("_1")).run(|| 7).await, Ok(7));
         drop(taken);
         assert_eq!(workers.for_answer_to(None).run(|| 1).await, Ok(1));
     }
