@@ -8,7 +8,7 @@ use crate::access::Allow;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::saml::keys::{KeyKind, TrustedCertificate};
-use crate::saml::{Binding, IdpInitiated};
+use crate::saml::{Binding, IdentityProvider, IdpInitiated, ServiceProvider};
 
 /// Shorter than this until a certificate ends is said loudly.
 const SOON_DAYS: i64 = 30;
@@ -28,6 +28,11 @@ fn summary(config: &Config, now: Timestamp) -> String {
     for url in &config.service_provider.acs_urls {
         line("ACS URL", url.clone());
     }
+    let sp = &config.service_provider;
+    line(
+        "SLO URL",
+        sp.slo_url.clone().unwrap_or_else(|| "none: logout messages are signed, and [sp] keys has no key for it".to_owned()),
+    );
     for idp in &config.identity_providers {
         let bindings: Vec<_> = idp.sso.iter().map(|endpoint| binding(endpoint.binding)).collect();
         let unsolicited = match idp.idp_initiated {
@@ -37,6 +42,7 @@ fn summary(config: &Config, now: Timestamp) -> String {
         };
         line("IdP", format!("{}: {}", idp.id, idp.entity_id));
         line("", format!("logins by {}, IdP-initiated {unsolicited}", bindings.join(" or ")));
+        line("", logout_line(idp, sp));
         for certificate in idp.anchors.certificates() {
             line("", certificate_line(certificate, now));
         }
@@ -54,6 +60,20 @@ fn summary(config: &Config, now: Timestamp) -> String {
         line("warning", warning.clone());
     }
     text
+}
+
+/// What a logout does at an IdP.
+fn logout_line(idp: &IdentityProvider, sp: &ServiceProvider) -> String {
+    let here = "a logout ends the session here, and the next visit may sign the user in without a question";
+    if sp.signing_key().is_none() {
+        return format!("no logouts: there is no key to sign them with; {here}");
+    }
+    let mut bindings: Vec<_> = idp.slo.iter().map(|service| binding(service.binding)).collect();
+    bindings.dedup();
+    if bindings.is_empty() {
+        return format!("no logout service in its metadata (SingleLogoutService by Redirect or POST): {here}");
+    }
+    format!("logouts by {}", bindings.join(" or "))
 }
 
 fn binding(binding: Binding) -> &'static str {

@@ -104,6 +104,8 @@ fn the_smallest_configuration_gets_the_defaults_of_the_interface() {
     assert_eq!(sp.entity_id, "https://reports.example.com/_samlgate/metadata");
     assert_eq!(sp.acs_urls, ["https://reports.example.com/_samlgate/acs"]);
     assert!(sp.sign_requests && sp.keys.len() == 1);
+    assert_eq!(sp.slo_url.as_deref(), Some("https://reports.example.com/_samlgate/slo"));
+    assert_eq!(sp.soap_slo_url().as_deref(), Some("https://reports.example.com/_samlgate/slo/soap"));
     let idp = &config.identity_providers[0];
     assert_eq!((idp.id.as_str(), idp.entity_id.as_str()), ("main", "https://idp.example.com"));
     assert_eq!(
@@ -231,6 +233,32 @@ fn another_acs_url_is_published_and_the_default_one_served_too() {
     ] {
         assert!(refused_after(&format!("[sp]\nacs_url = \"{bad}\"\n"))[0].starts_with("sp.acs_url: "), "{bad}");
     }
+}
+
+#[test]
+fn another_logout_service_is_published_when_there_is_a_key() {
+    for given in ["https://reports.example.com/saml/slo", "/saml/slo"] {
+        let config = loaded(&with(&format!("[sp]\nslo_url = \"{given}\"\n"))).unwrap();
+        assert_eq!(config.service_provider.slo_url.as_deref(), Some("https://reports.example.com/saml/slo"));
+    }
+    for bad in [
+        "https://other.example.com/slo",
+        "/",
+        "/a?b",
+        "/slo/",
+        "/_samlgate/acs",
+        "/_samlgate/slo/soap",
+        "/_samlgate/logout",
+        "/taken\"\nacs_url = \"/taken",
+        "/saml\"\nacs_url = \"/saml/soap",
+    ] {
+        assert!(refused_after(&format!("[sp]\nslo_url = \"{bad}\"\n"))[0].starts_with("sp.slo_url: "), "{bad}");
+    }
+    let keys = SMALLEST.lines().find(|line| line.starts_with("keys")).unwrap();
+    let without = SMALLEST.replace(keys, "sign_requests = false");
+    assert_eq!(loaded(&without).unwrap().service_provider.slo_url, None);
+    let wanted = SMALLEST.replace(keys, "sign_requests = false\nslo_url = \"/slo\"");
+    assert!(refused(&wanted)[0].starts_with("sp.slo_url: needs a key"));
 }
 
 #[test]

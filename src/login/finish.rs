@@ -13,7 +13,7 @@ use crate::saml::{
     Checks, Envelope, Expectations, Expected, IdentityProvider, IdpInitiated, SamlError, VerifiedAssertion, decode_response, peek,
 };
 use crate::session::{Origin, Session};
-use crate::store::PendingLogin;
+use crate::store::{NewLogin, PendingLogin};
 use crate::token::{Entropy, HashedToken, PlainToken, public_id};
 
 /// How often an IdP may begin logins for one user or browser in [`RESTART_WINDOW`] before we think that it answers our requests
@@ -104,7 +104,7 @@ impl Login {
         }
         let idp = self.idp(&pending.idp).ok_or_else(|| refused(LoginError::UnknownIdp))?;
         if let Some(other) = claimed.filter(|claimed| claimed.id != idp.id) {
-            return Err(refused(another_issuer(&idp, &other)));
+            return Err(refused(another_issuer("Response", &idp, &other)));
         }
         must_be_addressed(posted, &idp).map_err(refused)?;
         let (verified, checks) = self.verify(&idp, octets, Some(request_id.to_owned()), now).await.map_err(refused)?;
@@ -213,7 +213,8 @@ impl Login {
         Ok((verified, checks))
     }
 
-    /// Claims the assertion, makes an identity of it, begins the session and ends the browser's old ones.
+    /// Claims the assertion, makes an identity of it, begins the session and ends the browser's old ones. A login that was issued
+    /// before its user logged out at the IdP ends here.
     async fn sign_in(
         &self,
         idp: &IdentityProvider,
@@ -241,6 +242,19 @@ impl Login {
         let session =
             Session::new(token.hash(), public_id(entropy), identity, origin, Arc::clone(&self.headers), &self.session, now);
         let session = self.store.save_session(session, self.session.max_per_user, now).await?;
+        // After the session is there, so that a logout at this very moment finds it or is found.
+        let login = NewLogin {
+            issuer: assertion.issuer(),
+            name_id: assertion.name_id(),
+            session_index: assertion.session_index(),
+            issued: assertion.issue_instant(),
+        };
+        let logged_out = self.store.is_logged_out(login, now).await;
+        if logged_out != Ok(false) {
+            self.store.end_session(session.key()).await?;
+            logged_out?;
+            return Err(LoginError::LoggedOutAtIdp);
+        }
         for key in old.into_iter().flatten() {
             self.store.end_session(&key).await?;
         }
@@ -273,7 +287,8 @@ impl Login {
         Ok(false)
     }
 
-    fn idp_of_issuer(&self, issuer: &str) -> Result<Arc<IdentityProvider>, LoginError> {
+    /// The IdP with this entity ID.
+    pub(super) fn idp_of_issuer(&self, issuer: &str) -> Result<Arc<IdentityProvider>, LoginError> {
         let idps = self.idps.load();
         let found = idps.iter().find(|idp| idp.entity_id == issuer).cloned();
         found.ok_or_else(|| SamlError::UnknownIssuer(issuer.chars().take(200).collect()).into())
@@ -290,9 +305,10 @@ fn must_be_addressed(posted: &Posted, idp: &IdentityProvider) -> Result<(), Logi
     }
 }
 
-fn another_issuer(asked: &IdentityProvider, answered: &IdentityProvider) -> LoginError {
+/// Another IdP than the one that was asked has answered.
+pub(super) fn another_issuer(element: &'static str, asked: &IdentityProvider, answered: &IdentityProvider) -> LoginError {
     let (expected, got) = (asked.entity_id.clone(), answered.entity_id.clone());
-    SamlError::IssuerMismatch { element: "Response", expected, got }.into()
+    SamlError::IssuerMismatch { element, expected, got }.into()
 }
 
 /// What the IdP itself says about its refusal.

@@ -18,8 +18,10 @@ use crate::return_path::ReturnPath;
 use crate::saml::{IdentityProvider, ServiceProvider};
 use crate::session::SessionSettings;
 use crate::store::Store;
+use finish::another_issuer;
 pub use finish::{Finished, Posted, SignedIn};
-pub use logout::LoggedOut;
+pub use logout::received::{Answer, Arrived, Concluded, Ended, Refused};
+pub use logout::{LoggedOut, Next};
 pub use refusal::{Fault, LoginError, Refusal};
 pub use start::{Begun, Wish};
 pub use test_report::TestReport;
@@ -98,10 +100,11 @@ impl Login {
         ReturnPath::parse(text, &self.public_url).filter(|path| !own(path)).unwrap_or_else(ReturnPath::root)
     }
 
-    /// Whether a path belongs to samlgate itself: what stands under the prefix, and every assertion consumer service.
+    /// Whether a path belongs to samlgate itself: what stands under the prefix, every assertion consumer service, and the single
+    /// logout service.
     pub fn is_own(&self, path: &str) -> bool {
         let under_prefix = path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        under_prefix || path == "/.well-known/samlgate/jwks.json" || self.is_acs(path)
+        under_prefix || path == "/.well-known/samlgate/jwks.json" || self.is_acs(path) || self.slo(path).is_some()
     }
 
     /// Whether a path is one of the configured assertion consumer services.
@@ -111,8 +114,28 @@ impl Login {
         self.sp.acs_urls.iter().any(own)
     }
 
+    /// Which of our own logout endpoints stands at a path outside the prefix (`sp.slo_url`): `/slo` or `/slo/soap`.
+    pub fn slo(&self, path: &str) -> Option<&'static str> {
+        let base = self.public_url.to_string();
+        let own = self.sp.slo_url.as_deref()?.strip_prefix(&base)?;
+        match path.strip_prefix(own)? {
+            "" => Some("/slo"),
+            "/soap" => Some("/slo/soap"),
+            _ => None,
+        }
+    }
+
     fn idp(&self, id: &str) -> Option<Arc<IdentityProvider>> {
         self.idps.load().iter().find(|idp| idp.id == id).cloned()
+    }
+
+    /// Every URL at which logout messages may be addressed to us, the published ones first. What comes by SOAP may name the
+    /// address for browsers too, since an operator may have given the IdP only that one.
+    fn slo_urls(&self, soap: bool) -> Vec<String> {
+        let own = self.public_url.join(&format!("{}/slo", self.prefix));
+        let for_browsers = self.sp.slo_url.iter().chain([&own]);
+        let for_soap = for_browsers.clone().map(|url| format!("{url}/soap")).filter(|_| soap);
+        for_soap.chain(for_browsers.cloned()).collect()
     }
 
     fn acs_urls(&self, idp: &IdentityProvider) -> Vec<String> {

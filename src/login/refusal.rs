@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::PENDING_PER_BROWSER;
 use crate::identity::mapping::IdentityError;
 use crate::return_path::ReturnPath;
+use crate::saml::logout::LogoutError;
 use crate::saml::{RequestError, SamlError};
 use crate::store::{PENDING_LIFETIME, StoreError};
 
@@ -14,6 +15,9 @@ pub enum LoginError {
     /// The response is not believed.
     #[error("{}", .0.explained())]
     Saml(#[from] SamlError),
+    /// The logout message is not believed.
+    #[error("{}", .0.explained())]
+    Logout(LogoutError),
     /// It is believed, and makes no identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -53,6 +57,9 @@ pub enum LoginError {
          the request, or idp_initiated must be \"accept\""
     )]
     GoesRound,
+    /// The user logged out at the IdP after it had issued this answer.
+    #[error("the user logged out at the IdP after it had issued this assertion, so it signs nobody in any more")]
+    LoggedOutAtIdp,
     /// The IdP was taken out of the configuration.
     #[error("this IdP is not configured any more")]
     UnknownIdp,
@@ -69,6 +76,7 @@ impl LoginError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Saml(error) => error.code(),
+            Self::Logout(error) => error.code(),
             Self::Identity(error) => error.code(),
             Self::Request(error) => error.code(),
             Self::Store(_) => "store_unavailable",
@@ -77,6 +85,7 @@ impl LoginError {
             Self::Replayed(_) => "replayed",
             Self::OtherAddress { .. } => "issuer_mismatch",
             Self::GoesRound => "unsolicited_not_allowed",
+            Self::LoggedOutAtIdp => "logged_out_at_idp",
             Self::UnknownIdp => "unknown_idp",
             Self::Busy => "busy",
             Self::Internal => "internal_error",
@@ -93,10 +102,21 @@ impl LoginError {
                 | SamlError::ForbiddenXml(_)
                 | SamlError::WrongDocument { .. }
                 | SamlError::DuplicateId(_),
-            ) => Fault::Malformed,
+            )
+            | Self::Logout(LogoutError::Query(_) | LogoutError::NotDeflated(_)) => Fault::Malformed,
             Self::Store(_) | Self::Busy => Fault::Unavailable,
             Self::Request(_) | Self::Internal => Fault::Internal,
             _ => Fault::Refused,
+        }
+    }
+}
+
+impl From<LogoutError> for LoginError {
+    /// What every message can be refused for is the same thing in a logout message.
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::Saml(error) => Self::Saml(error),
+            error => Self::Logout(error),
         }
     }
 }
@@ -181,6 +201,7 @@ fn hint(code: &str) -> &'static str {
         "not_yet_valid" | "expired" | "too_old" => {
             "The answer of your identity provider came too late, or a clock is wrong. Please try again; if that doesn't help, tell your administrator."
         }
+        "logged_out_at_idp" => "You were signed out at your identity provider meanwhile. Please sign in again.",
         "session_expired_at_idp" => "Your session at the identity provider has ended. Please sign in there again.",
         "unsolicited_not_allowed" => "Please start here and not at your identity provider.",
         "in_response_to_mismatch" => "This answer belongs to another sign-in. Please try again.",
@@ -202,7 +223,7 @@ fn hint(code: &str) -> &'static str {
 }
 
 /// Nothing in a log line may look like another line.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { line.extend(c.escape_default()) } else { line.push(c) }

@@ -13,11 +13,13 @@ pub(super) struct Workers {
     /// Decodes responses and looks at them. Whoever posts junk gets this far, so it is cheap and many may wait; their memory is
     /// bounded where bodies are read.
     pub(super) reading: Places,
-    /// Verifies answers to logins that are pending in the browser that posted them.
-    verifying: Places,
+    /// Verifies answers to logins that are pending in the browser that posted them, and whatever else strangers can't send.
+    pub(super) verifying: Places,
     /// Verifies responses that nobody asked for: anybody can post them, so they get less.
     unsolicited: Places,
-    /// Writes and signs requests.
+    /// Verifies logout messages that anybody can send.
+    pub(super) logouts: Places,
+    /// Writes and signs requests and answers.
     pub(super) signing: Places,
 }
 
@@ -29,6 +31,7 @@ impl Workers {
             reading: Places::new(at_once, 256),
             verifying: Places::new(at_once, 64),
             unsolicited: Places::new(at_once.div_ceil(2), 8),
+            logouts: Places::new(at_once.div_ceil(2), 64),
             signing: Places::new(at_once, 64),
         }
     }
@@ -127,6 +130,10 @@ mod tests {
         assert_eq!(workers.reading.run(|| 2).await, Ok(2));
         assert_eq!(workers.for_answer_to(Some("_1")).run(|| 3).await, Ok(3));
         assert_eq!(workers.signing.run(|| 4).await, Ok(4));
+        assert_eq!(workers.logouts.run(|| 5).await, Ok(5));
+        let _all = workers.logouts.admitted.acquire_many(65).await.unwrap();
+        assert_eq!(workers.logouts.run(|| 6).await, Err(LoginError::Busy));
+        assert_eq!(workers.for_answer_to(Some("_1")).run(|| 7).await, Ok(7));
         drop(taken);
         assert_eq!(workers.for_answer_to(None).run(|| 1).await, Ok(1));
     }

@@ -39,7 +39,12 @@ pub(in crate::saml) struct Decryptor<'a> {
 impl<'a> Decryptor<'a> {
     /// By what is expected of a response.
     pub(in crate::saml) fn of(expectations: &Expectations<'a>) -> Self {
-        Self { keys: expectations.decryption_keys, compat: expectations.compat, us: expectations.sp_entity_id }
+        Self::new(expectations.decryption_keys, expectations.compat, expectations.sp_entity_id)
+    }
+
+    /// With keys of ours, by whatever else the IdP is allowed; `us` is our entity ID.
+    pub(in crate::saml) fn new(keys: &'a [SpKey], compat: Compat, us: &'a str) -> Self {
+        Self { keys, compat, us }
     }
 
     /// Reads an encrypted element's form. The second part of an error says why, for `samlgate explain`.

@@ -18,17 +18,17 @@ use std::time::Duration;
 use super::error::SamlError;
 use super::expectations::Compat;
 use super::guard::Guarded;
-use super::keys::TrustAnchors;
+use super::keys::{SpKey, TrustAnchors};
 use super::signature::{self, Placed};
 use super::verify::second_opinion;
 use crate::clock::Timestamp;
 pub use error::LogoutError;
-pub use first_look::{LogoutEnvelope, peek, peek_redirect, peek_soap};
-pub use message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutStatus, MessageKind, Received};
+pub use first_look::{LogoutEnvelope, peek, peek_redirect, peek_signed_redirect, peek_soap};
+pub use message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutScope, LogoutStatus, MessageKind, Received};
 use query::Query;
 use read::{Destination, read};
 use shape::LogoutShape;
-pub use write::{AnswerParts, AnswerStatus, LogoutParts, answer, answer_soap, start};
+pub use write::{AnswerParts, AnswerStatus, LogoutParts, SoapFault, answer, answer_soap, soap_fault, start};
 
 /// What a logout message must say.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ pub struct LogoutExpectations<'a> {
     pub slo_urls: &'a [String],
     /// The ID of the LogoutRequest that a LogoutResponse must answer. `None`: we asked for nothing, and every response is refused.
     pub in_response_to: Option<&'a str>,
+    /// Our entity ID.
+    pub sp_entity_id: &'a str,
+    /// Our keys, any of which may decrypt the NameID.
+    pub decryption_keys: &'a [SpKey],
     /// Weaknesses allowed.
     pub compat: Compat,
     /// How far the IdP's clock may be off.

@@ -159,6 +159,11 @@ pub struct ServiceProvider {
 }
 
 impl ServiceProvider {
+    /// The key that signs: the first, unless it is so short that it only decrypts.
+    pub fn signing_key(&self) -> Option<&SpKey> {
+        self.keys.first().filter(|key| key.may_sign())
+    }
+
     /// Our single logout service for SOAP, which has a place of its own beside the one for browsers.
     pub fn soap_slo_url(&self) -> Option<String> {
         self.slo_url.as_ref().map(|url| format!("{url}/soap"))

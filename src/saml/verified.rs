@@ -59,6 +59,7 @@ impl Abstention {
 pub struct VerifiedAssertion {
     pub(in crate::saml) id: String,
     pub(in crate::saml) issuer: String,
+    pub(in crate::saml) issue_instant: Timestamp,
     pub(in crate::saml) name_id: NameId,
     pub(in crate::saml) attributes: Vec<Attribute>,
     pub(in crate::saml) session_index: Option<String>,
@@ -77,6 +78,10 @@ impl VerifiedAssertion {
     /// The IdP's entity ID.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+    /// IssueInstant: when the IdP made it, by its own clock.
+    pub fn issue_instant(&self) -> Timestamp {
+        self.issue_instant
     }
     /// The subject.
     pub fn name_id(&self) -> &NameId {

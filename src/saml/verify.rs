@@ -215,6 +215,7 @@ fn accept(
     Ok(VerifiedAssertion {
         id: assertion.attribute("ID").unwrap_or_default().to_owned(),
         issuer: expectations.idp_entity_id.to_owned(),
+        issue_instant: validity::required_instant(assertion, "IssueInstant")?,
         name_id,
         attributes,
         session_index: authentication.session_index,

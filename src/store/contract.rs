@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, Which};
+use super::{FinishedLogin, LogoutMark, NewLogin, PENDING_LIFETIME, PendingLogin, PendingLogout, Store, Which};
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::identity::headers::{HeaderPlan, HeaderSettings};
 use crate::return_path::ReturnPath;
 use crate::saml::NameId;
+use crate::saml::logout::LogoutScope;
 use crate::session::{Origin, Session, SessionSettings};
 use crate::token::HashedToken;
 
@@ -91,6 +92,60 @@ pub(crate) fn pending_of(n: u32, browser: u32) -> PendingLogin {
     }
 }
 
+/// The IdP of [`session_at`].
+const ISSUER: &str = "https://idp.example.com/metadata";
+
+fn persistent(name: &str) -> NameId {
+    NameId {
+        value: name.to_owned(),
+        format: Some("urn:oasis:names:tc:SAML:2.0:nameid-format:persistent".into()),
+        name_qualifier: None,
+        sp_name_qualifier: None,
+    }
+}
+
+/// A logout of a user of [`session_at`], or of some of its sessions, with assertions accepted for five minutes and clocks a minute off.
+pub(crate) fn mark_of(request_id: &str, user: &str, session_indexes: &[&str], issued: Timestamp) -> LogoutMark {
+    let scope = LogoutScope {
+        issuer: ISSUER.to_owned(),
+        name_id: persistent(&format!("name-{user}")),
+        session_indexes: session_indexes.iter().map(|&index| index.to_owned()).collect(),
+    };
+    LogoutMark::new(request_id, &scope, issued, Duration::from_secs(300), Duration::from_secs(60))
+}
+
+/// A login that is about to begin, as [`session_at`]'s.
+pub(crate) struct Login {
+    issuer: &'static str,
+    name_id: NameId,
+    session_index: Option<&'static str>,
+    issued: Timestamp,
+}
+
+/// By a NameID, with SessionIndex `_index1`, issued at the beginning.
+pub(crate) fn login_of(name_id: &str) -> Login {
+    Login { issuer: ISSUER, name_id: persistent(name_id), session_index: Some("_index1"), issued: at(0) }
+}
+
+impl Login {
+    pub(crate) fn from(self, issuer: &'static str) -> Self {
+        Self { issuer, ..self }
+    }
+
+    pub(crate) fn index(self, session_index: Option<&'static str>) -> Self {
+        Self { session_index, ..self }
+    }
+
+    pub(crate) fn at(self, issued: Timestamp) -> Self {
+        Self { issued, ..self }
+    }
+
+    pub(crate) fn login(&self) -> NewLogin<'_> {
+        let Self { issuer, name_id, session_index, issued } = self;
+        NewLogin { issuer, name_id, session_index: *session_index, issued: *issued }
+    }
+}
+
 /// Everything that a store must do. `new` makes an empty one.
 pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     sessions_are_found_and_ended(&*new()).await;
@@ -102,6 +157,9 @@ pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     a_browser_has_so_many_pending_logins(&*new()).await;
     a_login_is_followed_by_the_browsers_others(&*new()).await;
     finished_logins_are_remembered(&*new()).await;
+    pending_logouts_are_taken_once(&*new()).await;
+    a_logout_at_the_idp_ends_what_it_concerns_once(&*new()).await;
+    a_login_from_before_a_logout_is_over(&*new()).await;
     claims_hold(&*new()).await;
 }
 
@@ -210,6 +268,59 @@ async fn finished_logins_are_remembered(store: &dyn Store) {
     assert_eq!(store.finished("_1", at(3599)).await.unwrap(), Some(finished), "the second one changes nothing");
     assert_eq!(store.finished("_2", at(1)).await.unwrap(), None);
     assert_eq!(store.finished("_1", at(3600)).await.unwrap(), None);
+}
+
+async fn pending_logouts_are_taken_once(store: &dyn Store) {
+    let pending = PendingLogout { request_id: "_1".into(), idp: "corp".into(), return_to: ReturnPath::root() };
+    store.save_pending_logout(pending.clone(), at(0)).await.unwrap();
+    assert_eq!(store.pending_logout("_1", at(3599)).await.unwrap(), Some(pending.clone()));
+    assert_eq!(store.pending_logout("_2", at(1)).await.unwrap(), None);
+    assert_eq!(store.take_pending_logout("_1", at(1)).await.unwrap(), Some(pending.clone()));
+    assert_eq!(store.take_pending_logout("_1", at(1)).await.unwrap(), None);
+    assert_eq!(store.pending_logout("_1", at(1)).await.unwrap(), None);
+    store.save_pending_logout(pending, at(0)).await.unwrap();
+    assert_eq!(store.pending_logout("_1", at(3600)).await.unwrap(), None);
+    assert_eq!(store.take_pending_logout("_1", at(3600)).await.unwrap(), None);
+}
+
+async fn a_logout_at_the_idp_ends_what_it_concerns_once(store: &dyn Store) {
+    for (n, user) in ["a", "a", "a", "b"].into_iter().enumerate() {
+        store.save_session(session_of(user, u32::try_from(n).unwrap()), 0, at(0)).await.unwrap();
+    }
+    let live = |n: u32| store.session(session_of("", n).key()).unwrap().is_some_and(|session| session.is_live(at(1)));
+    let mut other = mark_of("_0", "a", &[], at(1));
+    other.scope.issuer = "https://other.example.com/".into();
+    assert_eq!(store.end_at_idp(other, at(1)).await.unwrap(), Some(0), "another IdP's");
+    assert_eq!(store.end_at_idp(mark_of("_1", "a", &["_index7", "_index1"], at(1)), at(1)).await.unwrap(), Some(1));
+    assert_eq!([live(0), live(1), live(2), live(3)], [true, false, true, true]);
+    assert_eq!(store.end_at_idp(mark_of("_2", "a", &[], at(1)), at(1)).await.unwrap(), Some(2));
+    assert_eq!([live(0), live(2), live(3)], [false, false, true]);
+    assert_eq!(store.end_at_idp(mark_of("_3", "a", &[], at(1)), at(1)).await.unwrap(), Some(0), "nobody is left");
+    // The user comes back, and somebody sends what they have recorded.
+    store.save_session(session_of("a", 4), 0, at(2)).await.unwrap();
+    assert_eq!(store.end_at_idp(mark_of("_2", "a", &[], at(1)), at(3)).await.unwrap(), None);
+    assert!(live(4));
+}
+
+async fn a_login_from_before_a_logout_is_over(store: &dyn Store) {
+    store.end_at_idp(mark_of("_1", "one", &["_index1", "_index2"], at(100)), at(100)).await.unwrap();
+    store.end_at_idp(mark_of("_2", "all", &[], at(100)), at(100)).await.unwrap();
+    let over = async |login: Login, now: i64| store.is_logged_out(login.login(), at(now)).await.unwrap();
+    let in_the_same_second = at(100).plus(Duration::from_millis(900));
+    for user in ["name-one", "name-all"] {
+        assert!(over(login_of(user).at(at(99)), 101).await, "{user}");
+        assert!(over(login_of(user).at(in_the_same_second), 101).await, "{user}");
+        assert!(over(login_of(user).index(None).at(at(99)), 101).await, "{user}: it may be either");
+        assert!(!over(login_of(user).at(at(101)), 101).await, "{user}: came back at once");
+        assert!(!over(login_of(user).at(at(101)), 99).await, "{user}: our clock is behind");
+        assert!(!over(login_of(user).from("https://other.example.com/").at(at(99)), 101).await, "{user}");
+        // Accepted for five minutes and a minute more, by a replica whose clock is a minute behind.
+        assert!(over(login_of(user).at(at(100)), 100 + 300 + 60 + 60).await, "{user}");
+        assert!(!over(login_of(user).at(at(100)), 100 + 300 + 60 + 61).await, "{user}: nothing is kept for ever");
+    }
+    assert!(!over(login_of("name-one").index(Some("_index3")).at(at(99)), 101).await, "another session at the IdP");
+    assert!(over(login_of("name-all").index(Some("_index3")).at(at(99)), 101).await);
+    assert!(!over(login_of("name-other").at(at(99)), 101).await);
 }
 
 async fn claims_hold(store: &dyn Store) {

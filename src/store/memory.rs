@@ -3,6 +3,7 @@
 mod ageing;
 mod claims;
 mod index;
+mod marks;
 mod pending;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
+use super::logout::{LogoutMark, NewLogin, PendingLogout};
 use super::{Answer, FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
 use crate::clock::Timestamp;
 use crate::session::Session;
@@ -19,6 +21,7 @@ use crate::token::HashedToken;
 use ageing::Ageing;
 use claims::Claims;
 use index::Index;
+use marks::LogoutMarks;
 use pending::PendingLogins;
 
 /// How much a [`MemoryStore`] keeps at most.
@@ -30,6 +33,10 @@ pub struct MemoryLimits {
     pub pending: usize,
     /// Finished logins, in octets; beyond it the oldest are forgotten.
     pub finished: usize,
+    /// Logouts that wait for the IdP's answer, in octets; beyond it the oldest are forgotten.
+    pub logouts: usize,
+    /// Marks of logouts that IdPs have asked for, in octets; beyond it they are merged, and refuse more.
+    pub marks: usize,
     /// Claims; beyond it new ones are refused.
     pub claims: usize,
 }
@@ -37,7 +44,7 @@ pub struct MemoryLimits {
 impl Default for MemoryLimits {
     /// Some 200,000 sessions of the usual size in use, 100,000 pending logins, 1,000,000 claims.
     fn default() -> Self {
-        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, claims: 1_000_000 }
+        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, logouts: 8 << 20, marks: 16 << 20, claims: 1_000_000 }
     }
 }
 
@@ -54,6 +61,8 @@ pub struct MemoryStore {
     index: Arc<Mutex<Index>>,
     pending: Mutex<PendingLogins>,
     finished: Mutex<Ageing<FinishedLogin>>,
+    logouts: Mutex<Ageing<PendingLogout>>,
+    marks: Mutex<LogoutMarks>,
     claims: Mutex<Claims>,
 }
 
@@ -79,6 +88,8 @@ impl MemoryStore {
             index,
             pending: Mutex::new(PendingLogins::new(limits.pending)),
             finished: Mutex::new(Ageing::new(limits.finished, PENDING_LIFETIME)),
+            logouts: Mutex::new(Ageing::new(limits.logouts, PENDING_LIFETIME)),
+            marks: Mutex::new(LogoutMarks::new(limits.marks)),
             claims: Mutex::new(Claims::new(limits.claims)),
         }
     }
@@ -195,6 +206,47 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.finished.lock().get(request_id, now).cloned()) })
     }
 
+    fn save_pending_logout(&self, pending: PendingLogout, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let weight =
+                size_of::<PendingLogout>() + pending.request_id.len() + pending.idp.len() + pending.return_to.as_str().len();
+            self.logouts.lock().insert(pending.request_id.clone(), pending, weight, now);
+            Ok(())
+        })
+    }
+
+    fn pending_logout<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogout>> {
+        Box::pin(async move { Ok(self.logouts.lock().get(request_id, now).cloned()) })
+    }
+
+    fn take_pending_logout<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogout>> {
+        Box::pin(async move {
+            let mut logouts = self.logouts.lock();
+            let there = logouts.get(request_id, now).is_some();
+            Ok(logouts.remove(request_id).filter(|_| there))
+        })
+    }
+
+    fn end_at_idp(&self, mark: LogoutMark, now: Timestamp) -> Answer<'_, Option<usize>> {
+        Box::pin(async move {
+            let scope = mark.scope.clone();
+            if !self.marks.lock().keep(mark, now) {
+                return Ok(None);
+            }
+            let subject = Which::Subject(scope.issuer.clone(), scope.name_id.value.clone());
+            let mut found = self.index.lock().find(&subject);
+            found.retain(|session| {
+                let origin = session.origin();
+                scope.concerns(&origin.name_id, origin.session_index.as_deref())
+            });
+            Ok(Some(self.drop_sessions(&found)))
+        })
+    }
+
+    fn is_logged_out<'a>(&'a self, login: NewLogin<'a>, now: Timestamp) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(self.marks.lock().refuse(&login, now)) })
+    }
+
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { self.claims.lock().claim(what, until, now) })
     }
@@ -293,6 +345,25 @@ mod tests {
                 sums = (sums.0 + taken, sums.1 + claimed);
             }
             assert_eq!(sums, (1, 1));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_a_login_and_a_logout_at_once_the_logout_wins() {
+        let store = Arc::new(store(MemoryLimits::default()));
+        for round in 0..200 {
+            let user = format!("u{round}");
+            let (own, name) = (Arc::clone(&store), user.clone());
+            let login = tokio::spawn(async move {
+                let session = own.save_session(session_of(&name, round), 0, at(0)).await.unwrap();
+                let issued = contract::login_of(&format!("name-{name}")).at(at(0));
+                (session, own.is_logged_out(issued.login(), at(0)).await.unwrap())
+            });
+            let (own, mark) = (Arc::clone(&store), contract::mark_of(&format!("_{round}"), &user, &[], at(0)));
+            let logout = tokio::spawn(async move { own.end_at_idp(mark, at(0)).await.unwrap() });
+            let (session, refused) = login.await.unwrap();
+            logout.await.unwrap();
+            assert!(refused || !session.is_live(at(0)), "round {round}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+pub mod logout;
 pub mod memory;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ pub struct StoreError(pub String);
 /// An answer of the store that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+pub use logout::{LogoutMark, NewLogin, PendingLogout};
 pub use memory::MemoryStore;
 
 /// How long a login may take, from the click to the IdP's answer: time for a slow second factor or a new password.
@@ -127,6 +129,27 @@ pub trait Store: Send + Sync {
 
     /// A login that was taken in the last [`PENDING_LIFETIME`]; a store short of room may forget it earlier.
     fn finished<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<FinishedLogin>>;
+
+    /// Keeps a logout that began here, for [`PENDING_LIFETIME`]. A store short of room forgets the oldest.
+    fn save_pending_logout(&self, pending: PendingLogout, now: Timestamp) -> Answer<'_, ()>;
+
+    /// A logout that began here and that the IdP has not answered.
+    fn pending_logout<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogout>>;
+
+    /// Takes it: of all who ask, one gets it.
+    fn take_pending_logout<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogout>>;
+
+    /// Ends all sessions that an IdP's logout concerns, and leaves the mark: how many had not ended. `None`: this very request was
+    /// here before, and nothing was done. A failure leaves it undone, so that the IdP may send it again.
+    ///
+    /// The mark comes first. So whoever saves a session and asks [`Store::is_logged_out`] afterwards finds the mark, or the session
+    /// was there to be ended; a login that races with a logout loses in any order. A mark is never forgotten early; a store
+    /// without room for it may only refuse more logins than it must.
+    fn end_at_idp(&self, mark: LogoutMark, now: Timestamp) -> Answer<'_, Option<usize>>;
+
+    /// Whether a mark refuses a login ([`LogoutMark`] has the rule). To be asked when its session is saved, and before anybody gets
+    /// the token of it.
+    fn is_logged_out<'a>(&'a self, login: NewLogin<'a>, now: Timestamp) -> Answer<'a, bool>;
 
     /// Claims what may happen once (`issuer` and assertion id, hashed): true for the first, until `until`. A claim is never
     /// forgotten early: a store that has no room for it refuses it.

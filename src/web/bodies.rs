@@ -13,6 +13,8 @@ use super::Problem;
 
 /// Largest response: 256 KiB in base64, with room for escapes.
 const MAX_RESPONSE: usize = 512 * 1024;
+/// Largest logout message, as it is sent: they are small, and anybody can send them.
+const MAX_LOGOUT: usize = 128 * 1024;
 /// Largest form of our own.
 const MAX_OWN_FORM: usize = 8 * 1024;
 /// How many octets of bodies are kept at once, in the whole process. While it is read, a response needs a few times its size.
@@ -27,6 +29,7 @@ pub(super) fn most(method: &Method, path: &str) -> Option<usize> {
     }
     match path {
         "/acs" => Some(MAX_RESPONSE),
+        "/slo" | "/slo/soap" => Some(MAX_LOGOUT),
         "/logout" => Some(MAX_OWN_FORM),
         _ => path.strip_prefix("/acs/").filter(|idp| !idp.is_empty() && !idp.contains('/')).map(|_| MAX_RESPONSE),
     }
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_kinds_of_posts_have_a_body() {
+    fn few_kinds_of_posts_have_a_body() {
         for (path, expected) in [
             ("/acs", Some(MAX_RESPONSE)),
             ("/acs/corp", Some(MAX_RESPONSE)),
@@ -113,7 +116,9 @@ mod tests {
             ("/acs/a/b", None),
             ("/acsx", None),
             ("/login", None),
-            ("/slo", None),
+            ("/slo", Some(MAX_LOGOUT)),
+            ("/slo/soap", Some(MAX_LOGOUT)),
+            ("/slo/", None),
             ("/", None),
         ] {
             assert_eq!(most(&Method::POST, path), expected, "{path}");

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::bodies::{self, Bodies, Whole};
 use super::context::RequestContext;
-use super::{Problem, Reply, Site, acs, documents, logout, sign_in};
+use super::{Problem, Reply, Site, acs, documents, logout, sign_in, slo};
 
 /// Most fields of a form or a query; the bindings need two.
 const MAX_FIELDS: usize = 32;
@@ -57,6 +57,12 @@ impl Endpoints {
                 get(async |State(site): Shared, Extension(call): This| logout::ask(&site, &call).await)
                     .post(async |State(site): Shared, Extension(call): This| logout::end(&site, &call).await),
             )
+            .route(
+                "/slo",
+                get(async |State(site): Shared, Extension(call): This| slo::by_browser(&site, &call).await)
+                    .post(async |State(site): Shared, Extension(call): This| slo::by_browser(&site, &call).await),
+            )
+            .route("/slo/soap", post(async |State(site): Shared, Extension(call): This| slo::by_soap(&site, &call).await))
             .route("/me", get(async |State(site): Shared, Extension(call): This| documents::me(&site, &call)))
             .route("/metadata", get(async |State(site): Shared| documents::metadata(&site)))
             .route("/jwks.json", get(async |State(site): Shared| documents::jwks(&site)))
@@ -146,7 +152,7 @@ fn own_uri(site: &Site, uri: &Uri) -> Option<Uri> {
         Some(rest) if rest.starts_with('/') => rest,
         _ if path == "/.well-known/samlgate/jwks.json" => "/jwks.json",
         _ if site.parts.login.is_acs(path) => "/acs",
-        _ => return None,
+        _ => site.parts.login.slo(path)?,
     };
     own.parse().ok()
 }

@@ -11,6 +11,7 @@ pub mod ops;
 mod pages;
 pub mod refusal;
 mod sign_in;
+mod slo;
 
 use std::sync::Arc;
 
@@ -80,7 +81,8 @@ impl Web {
         Self { endpoints: Endpoints::new(&site), site }
     }
 
-    /// Whether a path is ours: everything under the prefix, every assertion consumer service, the well-known key set.
+    /// Whether a path is ours: everything under the prefix, every assertion consumer service, the single logout service, the
+    /// well-known key set.
     pub fn owns(&self, path: &str) -> bool {
         self.site.parts.login.is_own(path)
     }

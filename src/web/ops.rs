@@ -160,6 +160,8 @@ async fn end(parts: &OpsParts, which: Which) -> Response {
     match parts.store.end_sessions(which.clone()).await {
         Ok(ended) => {
             info!(event = "sessions_revoked", which = ?which, ended, "an operator ended sessions");
+            let outcome = if ended == 0 { "no_session" } else { "success" };
+            super::logout::counted("any", "operator", outcome, "");
             let status = if ended == 0 { StatusCode::NOT_FOUND } else { StatusCode::OK };
             (status, Json(serde_json::json!({"ended": ended}))).into_response()
         }

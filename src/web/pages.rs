@@ -55,6 +55,7 @@ pub(super) struct LogoutPage {
 #[derive(Template)]
 #[template(path = "post.html")]
 pub(super) struct PostPage<'a> {
+    pub(super) heading: &'a str,
     pub(super) form: &'a PostForm,
 }
 
@@ -157,7 +158,7 @@ mod tests {
             action: "https://idp.example/sso?a=1&b=\"><script>alert(1)</script>".into(),
             fields: vec![("RelayState".into(), "\"><script>alert(1)</script>".into())],
         };
-        let html = PostPage { form: &form }.render().unwrap();
+        let html = PostPage { form: &form, heading: "Signing in" }.render().unwrap();
         assert_eq!(html.matches("<script>").count(), 1, "{html}");
         assert!(html.contains(SUBMIT));
     }

@@ -9,8 +9,9 @@ use super::Reply;
 use super::context::{RequestContext, is_grpc, wants_page};
 use super::pages::{Forms, Link, MessagePage, json, page, whole};
 use crate::access::Forbidden;
-use crate::login::{Fault, Refusal};
+use crate::login::{Fault, Refusal, Refused};
 use crate::return_path::ReturnPath;
+use crate::saml::logout::{MessageKind, SoapFault, soap_fault};
 
 /// Why a request gets no answer from the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,13 +167,7 @@ pub(super) fn problem(problem: Problem, headers: &HeaderMap, context: &RequestCo
 
 /// The answer to a login that was refused.
 pub(super) fn login(refusal: &Refusal, headers: &HeaderMap, context: &RequestContext, login_url: &str) -> Reply {
-    let status = match refusal.fault {
-        Fault::Malformed => StatusCode::BAD_REQUEST,
-        Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Fault::Refused => StatusCode::FORBIDDEN,
-        Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    let status = status_of(refusal.fault);
     let try_again = try_again(login_url, &refusal.try_again, refusal.idp.as_deref());
     let mut reply = if wants_page(headers) {
         let (heading, link) = if refusal.signed_in {
@@ -208,6 +203,93 @@ pub(super) fn login(refusal: &Refusal, headers: &HeaderMap, context: &RequestCon
         reply.headers_mut().insert(HeaderName::from_static("refresh"), onwards);
     }
     if refusal.fault == Fault::Unavailable {
+        retry_later(&mut reply);
+    }
+    reply
+}
+
+fn status_of(fault: Fault) -> StatusCode {
+    match fault {
+        Fault::Malformed => StatusCode::BAD_REQUEST,
+        Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Fault::Refused => StatusCode::FORBIDDEN,
+        Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a logout message that was refused. Strangers can make any browser show it, so it says nothing of what the user has
+/// done or is. `logout_url` is where to log out here, `return_to` where users go afterwards.
+pub(super) fn logout(
+    refused: &Refused,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    logout_url: &str,
+    return_to: &ReturnPath,
+) -> Reply {
+    let Refused { kind, why } = refused;
+    let status = status_of(why.fault);
+    let here = || Link { href: logout_url.to_owned(), label: "Sign out here".to_owned() };
+    let on = || Link { href: return_to.to_string(), label: "Go on".to_owned() };
+    let (heading, text, link) = match (kind, why.code) {
+        (_, "busy" | "store_unavailable") => (
+            "Not available right now",
+            "This sign-out could not be looked at. Please try again in a minute, or sign out here.",
+            here(),
+        ),
+        (Some(MessageKind::Response), "in_response_to_mismatch") => (
+            "This sign-out is over",
+            "It was finished already, or it took too long. If you signed out on this site, you are signed out here.",
+            on(),
+        ),
+        (Some(MessageKind::Response), _) => (
+            "Your identity provider's answer could not be accepted",
+            "If you signed out on this site, you are signed out here, but perhaps not at your identity provider. To be sure, close \
+             your browser, or sign out there.",
+            on(),
+        ),
+        _ => (
+            "This sign-out could not be accepted",
+            "Your identity provider seems to have sent you here to sign out, in a way that is not accepted. You may still be signed \
+             in: sign out here, and tell your administrator the reason below.",
+            here(),
+        ),
+    };
+    let mut reply = if wants_page(headers) {
+        let message = MessagePage { heading, text, said: None, link: Some(link), code: Some(why.code), request_id: &context.id };
+        page(status, &message, Forms::None)
+    } else {
+        json(status, &json!({"error": why.code, "message": text, "request_id": context.id}))
+    };
+    if why.fault == Fault::Unavailable {
+        retry_later(&mut reply);
+    }
+    reply
+}
+
+/// What a user sees who is signed out here, and perhaps not elsewhere. `said` is what the IdP says about it.
+pub(super) fn logout_incomplete(
+    code: &'static str,
+    said: Option<&str>,
+    return_to: &ReturnPath,
+    context: &RequestContext,
+) -> Reply {
+    let message = MessagePage {
+        heading: "You are signed out here, but perhaps not everywhere",
+        text: "Your session on this site has ended. Your identity provider did not confirm that you are signed out there and at all \
+               other applications. To be sure, close your browser, or sign out at your identity provider.",
+        said,
+        link: Some(Link { href: return_to.to_string(), label: "Go on".to_owned() }),
+        code: Some(code),
+        request_id: &context.id,
+    };
+    page(StatusCode::OK, &message, Forms::None)
+}
+
+/// A SOAP fault (SOAP 1.1, 6.2: with status 500, whosever fault it is).
+pub(super) fn soap(fault: SoapFault, code: &str) -> Reply {
+    let mut reply = whole(StatusCode::INTERNAL_SERVER_ERROR, "text/xml; charset=utf-8", soap_fault(fault, code));
+    if fault == SoapFault::Server {
         retry_later(&mut reply);
     }
     reply

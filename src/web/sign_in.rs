@@ -138,7 +138,7 @@ impl Site {
             },
             Outgoing::Post(form) => {
                 let forms = if form.action.starts_with("https:") { Forms::Idp } else { Forms::PlainIdp };
-                page(StatusCode::OK, &PostPage { form }, forms)
+                page(StatusCode::OK, &PostPage { form, heading: "Signing in" }, forms)
             }
         };
         parts.cookies.bind_browser(reply.headers_mut(), &browser);

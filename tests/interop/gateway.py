@@ -22,6 +22,7 @@ keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
 [[idp]]
 id = "corp"
 metadata_file = "{idp_metadata}"
+request_binding = "{binding}"
 
 [identity.user]
 from = ["uid"]
@@ -65,6 +66,7 @@ class Gateway:
             "ops_port": self.ops_port,
             "upstream": self.upstream,
             "idp_metadata": "idp.xml",
+            "binding": "auto",
             "tenant_attribute": "department",
             "tenant_required": "false",
         }

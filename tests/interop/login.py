@@ -179,21 +179,60 @@ class Story:
         expect("Logged in as vera", self.arrives(tabs, HOSTS))
         tabs.close()
 
-    def logout_ends_the_session(self):
+    def logout_here_is_one_at_the_idp(self):
+        self.ada.go(self.gateway.base + PROCESS)  # leads through the IdP once more, without a question: she is signed in there
+        self.arrives(self.ada, PROCESS)
         self.old_cookie = self.ada.cookies()["samlgate"]["value"]
         assert self.status_with(self.old_cookie) == 200
-        self.ada.go(self.idp.base + "/")
-        self.ada.forget_cookies()  # or the IdP would sign her in again without a question
         self.ada.go(self.gateway.base + "/_samlgate/logout")
         self.ada.shot("6-logout")
         self.ada.click("form button, form input[type=submit]")
-        self.at_idp(self.ada)  # the start page, which needs a login
+        self.at_idp(self.ada)  # the start page, which needs a login, and the IdP's session is over: the password is asked for
         self.ada.shot("7-signed-out")
         self.ada.go(self.gateway.base + PROCESS)
         self.at_idp(self.ada)
         assert self.status_with(self.old_cookie) == 401, "the old cookie still works"
+        log = self.samlgate_log()
+        expect('"message":"logout confirmed by the identity provider"', log)
+        expect_not('"message":"logout refused"', log)
         self.vera.go(self.gateway.base + STATUS)
         expect("Logged in as vera", self.arrives(self.vera, STATUS))  # her session is another one
+
+    def logout_by_post_is_the_same(self):
+        """The IdP's form, samlgate's form, and the policies of both pages."""
+        self.restart_with("post.toml", binding="post")
+        self.ada.go(self.gateway.base + STATUS)
+        self.sign_in(self.ada, ADA)
+        self.arrives(self.ada, STATUS)
+        self.ada.run("const f = document.createElement('form'); f.method = 'post'; f.action = '/_samlgate/logout'; document.body.append(f); f.submit()")
+        self.at_idp(self.ada)
+        log = self.samlgate_log()
+        expect('"message":"logout confirmed by the identity provider"', log.rsplit('"message":"serving"')[-1])
+        self.restart_with("samlgate.toml")
+
+    def logout_at_the_idp_ends_sessions_here(self):
+        self.ada.go(self.gateway.base + STATUS)
+        self.sign_in(self.ada, ADA)
+        self.arrives(self.ada, STATUS)
+        cookie = self.ada.cookies()["samlgate"]["value"]
+        assert self.status_with(cookie) == 200
+        self.ada.go(self.idp.logout_url(self.idp.base + "/saml2/idp/metadata.php?output=xhtml"))
+        self.ada.wait_until("the way back to the IdP", lambda: self.ada.url.startswith(self.idp.base) and "output=xhtml" in self.ada.url)
+        assert self.status_with(cookie) == 401, "the session lives on, in whatever browser the cookie is"
+        expect('"message":"logout at the identity provider"', self.samlgate_log())
+        self.ada.go(self.gateway.base + PROCESS)
+        self.at_idp(self.ada)
+        self.sign_in(self.ada, ADA)  # and back at once, whatever was remembered of the logout
+        self.arrives(self.ada, PROCESS)
+
+    def samlgate_log(self):
+        return (self.processes.logs / "samlgate.log").read_text(errors="replace")
+
+    def restart_with(self, name, **changes):
+        """samlgate anew, with another configuration; nobody is signed in afterwards."""
+        assert self.processes.stop(self.gateway.process) == 0
+        self.gateway.config = self.gateway.configure(name, **changes)
+        self.gateway.start()
 
     def explain_says_what_is_wrong(self):
         client = PlainClient()
@@ -261,7 +300,9 @@ CHAPTERS = [
     Story.a_magic_url_lands_on_its_page,
     Story.an_account_without_a_role_is_refused_in_plain_words,
     Story.two_tabs_and_the_back_button,
-    Story.logout_ends_the_session,
+    Story.logout_here_is_one_at_the_idp,
+    Story.logout_by_post_is_the_same,
+    Story.logout_at_the_idp_ends_sessions_here,
     Story.explain_says_what_is_wrong,
     Story.it_ends_when_told_to,
 ]

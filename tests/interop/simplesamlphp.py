@@ -25,14 +25,18 @@ $config = [
 ];
 """
 
-# An unsigned AuthnRequest is refused, so a login also proves that samlgate signs and publishes the right certificate.
+# An unsigned request is refused, so a login and a logout also prove that samlgate signs and publishes the right certificate.
 HOSTED = """<?php
 $metadata['{entity_id}'] = [
     'host' => '__DEFAULT__', 'privatekey' => 'idp.key', 'certificate' => 'idp.crt', 'auth' => 'people',
     'SingleSignOnServiceBinding' => [
         'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect', 'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST',
     ],
+    'SingleLogoutServiceBinding' => [
+        'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect', 'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST',
+    ],
     'saml20.sign.assertion' => true, 'saml20.sign.response' => true, 'validate.authnrequest' => true,
+    'sign.logout' => true, 'validate.logout' => true, 'redirect.sign' => true, 'redirect.validate' => true,
     'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#rsa-sha256',
     'authproc' => [1 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid']],
     'NameIDFormat' => 'urn:oasis:names:tc:SAML:2.0:nameid-format:persistent',
@@ -83,6 +87,10 @@ class SimpleSamlPhp:
     def register(self, sp_metadata):
         """Makes a service provider known; the file is read at each request."""
         (self.home / "sp.xml").write_text(sp_metadata)
+
+    def logout_url(self, then):
+        """Where a person signs out of the IdP itself, and where they land afterwards."""
+        return f"{self.base}/saml2/idp/initSLO.php?{urllib.parse.urlencode({'RelayState': then})}"
 
     def magic_url(self, sp_entity_id, relay_state):
         """What a portal's tile links to: a login that starts at the IdP."""

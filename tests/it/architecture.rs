@@ -244,7 +244,10 @@ fn every_reason_code_is_documented() {
     let page = fs::read_to_string(root().join("docs/refusals.md")).expect("docs/refusals.md");
     let mut codes = BTreeSet::new();
     for source in sources() {
-        if !["saml/error.rs", "identity/", "login/", "access/rules.rs"].iter().any(|part| source.path[4..].starts_with(part)) {
+        if !["saml/error.rs", "saml/logout/error.rs", "identity/", "login/", "access/rules.rs"]
+            .iter()
+            .any(|part| source.path[4..].starts_with(part))
+        {
             continue;
         }
         for (_, function) in source.code.match_indices("fn code(&self)").map(|(at, _)| (at, &source.code[at..])) {

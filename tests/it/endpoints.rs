@@ -115,7 +115,9 @@ async fn every_configured_acs_is_served() {
 #[tokio::test]
 async fn what_does_not_exist_yet_is_not_found() {
     let site = Plan::new().build();
-    for path in ["", "/", "/slo", "/auth", "/scim/v2/Users", "/admin", "/local", "/acs/", "/ME", "/artifact", "/%61cs"] {
+    for path in
+        ["", "/", "/slo/", "/slo/soap/x", "/auth", "/scim/v2/Users", "/admin", "/local", "/acs/", "/ME", "/artifact", "/%61cs"]
+    {
         let got = site.send(Method::GET, &format!("/_samlgate{path}"), &[("accept", "text/html")], "").await;
         assert_eq!((got.status, got.reason()), (StatusCode::NOT_FOUND, "not_found"), "{path}");
     }

@@ -46,6 +46,8 @@ fn anchors(trusted: &FakeIdp) -> TrustAnchors {
 fn expectations<'a>(slo_urls: &'a [String], in_response_to: Option<&'a str>) -> LogoutExpectations<'a> {
     LogoutExpectations {
         idp_entity_id: IDP,
+        sp_entity_id: "https://app.example/_samlgate/metadata",
+        decryption_keys: &[],
         slo_urls,
         in_response_to,
         compat: Compat::default(),
@@ -193,8 +195,8 @@ fn what_a_request_must_say() {
             ("name_id_missing", good().name_id_xml("<saml:NameID>a<x/>b</saml:NameID>")),
             ("name_id_missing", good().name_id_xml("<saml:BaseID/>")),
             ("name_id_missing", good().name_id_xml("<NameID>alice</NameID>")),
-            ("name_id_encrypted", good().name_id_xml(encrypted)),
-            ("name_id_encrypted", good().name_id_xml(&format!("<saml:NameID>alice</saml:NameID>{encrypted}"))),
+            ("decryption_failed", good().name_id_xml(encrypted)),
+            ("name_id_missing", good().name_id_xml(&format!("<saml:NameID>alice</saml:NameID>{encrypted}"))),
             ("wrong_document", good().session_indexes(&["s1", " "])),
             ("wrong_document", good().session_indexes(&["a\nb"])),
             ("forbidden_xml", good().name_id_xml("<saml:NameID>alice<!-- -->.evil</saml:NameID>")),

@@ -96,6 +96,8 @@ fn read(name: &Path) -> String {
 fn expectations<'a>(idp: &'a str, slo_urls: &'a [String]) -> LogoutExpectations<'a> {
     LogoutExpectations {
         idp_entity_id: idp,
+        sp_entity_id: "https://app.example/_samlgate/metadata",
+        decryption_keys: &[],
         slo_urls,
         in_response_to: None,
         compat: Compat::default(),

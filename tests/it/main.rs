@@ -29,6 +29,7 @@ mod own_vectors;
 mod proxying;
 mod requests;
 mod return_paths;
+mod single_logout;
 mod smuggling;
 mod store_away;
 mod support;

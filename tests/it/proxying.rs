@@ -6,12 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use samlgate::access::{Allow, Rule};
-use samlgate::clock::Timestamp;
 use samlgate::proxy::settings::UpstreamUrl;
-use samlgate::session::Session;
-use samlgate::store::{Answer as StoreAnswer, FinishedLogin, PendingLogin, Store, StoreError, Which};
-use samlgate::token::{HashedToken, PlainToken, SystemEntropy};
+use samlgate::token::{PlainToken, SystemEntropy};
 
+use crate::store_away::Away;
 use crate::support::gateway::{Gateway, Wanted, certificate};
 use crate::support::http2::{Http2, tls};
 use crate::support::raw::{Raw, ask};
@@ -136,53 +134,6 @@ fn roles_and_groups_decide() {
         assert_eq!(ask(gateway.address, get("/else", &lines)).status(), 200);
     }
     assert_eq!(ask(gateway.address, get("/closed", "Accept: text/html\r\n")).status(), 403);
-}
-
-/// A store that is away.
-struct Away;
-
-fn away<T: Send + 'static>() -> StoreAnswer<'static, T> {
-    Box::pin(async { Err(StoreError("away".to_owned())) })
-}
-
-impl Store for Away {
-    fn session(&self, _: &HashedToken) -> Result<Option<Arc<Session>>, StoreError> {
-        Err(StoreError("away".to_owned()))
-    }
-    fn save_session(&self, _: Session, _: usize, _: Timestamp) -> StoreAnswer<'_, Arc<Session>> {
-        away()
-    }
-    fn end_session<'a>(&'a self, _: &'a HashedToken) -> StoreAnswer<'a, bool> {
-        away()
-    }
-    fn end_sessions(&self, _: Which) -> StoreAnswer<'_, usize> {
-        away()
-    }
-    fn sessions(&self, _: usize, _: Timestamp) -> StoreAnswer<'_, Vec<Arc<Session>>> {
-        away()
-    }
-    fn session_count(&self) -> u64 {
-        0
-    }
-    fn sweep(&self, _: Timestamp) {}
-    fn save_pending(&self, _: PendingLogin, _: usize, _: Timestamp) -> StoreAnswer<'_, ()> {
-        away()
-    }
-    fn pending<'a>(&'a self, _: &'a str, _: Timestamp) -> StoreAnswer<'a, Option<PendingLogin>> {
-        away()
-    }
-    fn take_pending<'a>(&'a self, _: &'a str, _: Option<HashedToken>, _: Timestamp) -> StoreAnswer<'a, Option<PendingLogin>> {
-        away()
-    }
-    fn pending_count(&self) -> u64 {
-        0
-    }
-    fn finished<'a>(&'a self, _: &'a str, _: Timestamp) -> StoreAnswer<'a, Option<FinishedLogin>> {
-        away()
-    }
-    fn claim(&self, _: HashedToken, _: Timestamp, _: Timestamp) -> StoreAnswer<'_, bool> {
-        away()
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use samlgate::clock::Timestamp;
 use samlgate::session::Session;
-use samlgate::store::{Answer, FinishedLogin, PendingLogin, Store, StoreError, Which};
+use samlgate::store::{Answer, FinishedLogin, LogoutMark, NewLogin, PendingLogin, PendingLogout, Store, StoreError, Which};
 use samlgate::token::HashedToken;
 
 use crate::support::site::{Jar, Plan};
@@ -36,7 +36,7 @@ async fn a_store_that_is_away_widens_nothing() {
 }
 
 /// A store that never answers.
-struct Away;
+pub(crate) struct Away;
 
 fn away<'a, T: 'a>() -> Answer<'a, T> {
     Box::pin(async { Err(StoreError("down".to_owned())) })
@@ -75,6 +75,21 @@ impl Store for Away {
         0
     }
     fn finished<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Option<FinishedLogin>> {
+        away()
+    }
+    fn save_pending_logout(&self, _: PendingLogout, _: Timestamp) -> Answer<'_, ()> {
+        away()
+    }
+    fn pending_logout<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Option<PendingLogout>> {
+        away()
+    }
+    fn take_pending_logout<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Option<PendingLogout>> {
+        away()
+    }
+    fn end_at_idp(&self, _: LogoutMark, _: Timestamp) -> Answer<'_, Option<usize>> {
+        away()
+    }
+    fn is_logged_out<'a>(&'a self, _: NewLogin<'a>, _: Timestamp) -> Answer<'a, bool> {
         away()
     }
     fn claim(&self, _: HashedToken, _: Timestamp, _: Timestamp) -> Answer<'_, bool> {

@@ -42,7 +42,7 @@ pub(super) fn endpoint(
     };
     let Some(path) = path_of(text, site) else {
         let base = site.map(|site| format!(" ({site})")).unwrap_or_default();
-        return wrong(&format!("is not under public_url{base}, where alone samlgate can take the IdP's answers"));
+        return wrong(&format!("is not under public_url{base}, where alone samlgate can take the IdP's messages"));
     };
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,;=".contains(&octet);
     if !path.bytes().all(plain) || path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
@@ -65,10 +65,10 @@ fn path_of<'t>(text: &'t str, site: Option<&PublicUrl>) -> Option<&'t str> {
     (path.starts_with('/') && !path.starts_with("//") && path.len() > 1).then_some(path)
 }
 
-/// Whether a path (without query) is answered by samlgate itself. `acs_url` is another assertion consumer service.
-pub(super) fn is_own(path: &str, prefix: Option<&str>, acs_url: Option<&str>) -> bool {
-    let acs = acs_url.and_then(|text| path_of(text, None));
-    prefix.is_some_and(|prefix| is_at_or_below(path, prefix)) || path == KEY_SET || acs == Some(path)
+/// Whether a path (without query) is answered by samlgate itself. `services` are `sp.acs_url` and `sp.slo_url`, where they are set.
+pub(super) fn is_own(path: &str, prefix: Option<&str>, services: [Option<&str>; 2]) -> bool {
+    let service = services.into_iter().flatten().filter_map(|text| path_of(text, None)).any(|service| service == path);
+    prefix.is_some_and(|prefix| is_at_or_below(path, prefix)) || path == KEY_SET || service
 }
 
 fn is_at_or_below(path: &str, outer: &str) -> bool {

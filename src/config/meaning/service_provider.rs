@@ -29,6 +29,14 @@ pub(super) fn of(
         let may_be = |below: &str| below == "/acs" || below.starts_with("/acs/");
         own_paths::endpoint("sp.acs_url", text, site, prefix, may_be, work.report)
     });
+    let slo_path = section.slo_url.as_deref().map(|text| {
+        if text.ends_with('/') {
+            let what = format!("{text:?} ends with a slash, and SOAP comes in at /soap behind it; leave the slash out");
+            work.report.problem("sp.slo_url", what);
+            return None;
+        }
+        own_paths::endpoint("sp.slo_url", text, site, prefix, |below| below == "/slo", work.report)
+    });
     let (public_url, prefix) = site.zip(prefix)?;
 
     let own = |path: &str| public_url.join(&format!("{prefix}{path}"));
@@ -36,16 +44,32 @@ pub(super) fn of(
     if let Some(idp) = idps.iter().find(|idp| idp.entity_id == entity_id) {
         work.report.problem("sp.entity_id", format!("is the entity ID of the IdP {:?}; ours must be another one", idp.id));
     }
-    let another = acs_path.flatten().map(|path| public_url.join(&path));
-    let acs_urls = another.into_iter().chain([own("/acs")]).collect();
-    Some(ServiceProvider {
+    let join = |path: String| public_url.join(&path);
+    let acs_urls = without_duplicates(acs_path.flatten().map(join).into_iter().chain([own("/acs")]).collect());
+    let slo_url = match slo_path {
+        Some(path) => path.map(join),
+        None => Some(own("/slo")),
+    };
+    if let Some(url) = &slo_url
+        && acs_urls.iter().any(|acs| acs == url || *acs == format!("{url}/soap"))
+    {
+        work.report.problem("sp.slo_url", format!("{url:?} (or, for SOAP, {url}/soap) is an assertion consumer service already"));
+    }
+    let sp = ServiceProvider {
         entity_id,
-        acs_urls: without_duplicates(acs_urls),
+        acs_urls,
         keys,
         sign_requests: section.sign_requests,
         name_id_format: name_id_format?,
         slo_url: None,
-    })
+    };
+    // Logout messages are always signed, so without a key there is no service to publish.
+    let can_sign = sp.signing_key().is_some();
+    if section.slo_url.is_some() && section.keys.is_empty() {
+        work.report
+            .problem("sp.slo_url", "needs a key: logout messages are always signed. Run `samlgate keygen` and set sp.keys");
+    }
+    Some(ServiceProvider { slo_url: slo_url.filter(|_| can_sign), ..sp })
 }
 
 fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {

@@ -98,7 +98,7 @@ pub(super) fn logout_return_to(
         report.problem(KEY, format!("{:?} {what}", without_user(text)));
         return None;
     };
-    if own_paths::is_own(path.route(), prefix, file.sp.acs_url.as_deref()) {
+    if own_paths::is_own(path.route(), prefix, [file.sp.acs_url.as_deref(), file.sp.slo_url.as_deref()]) {
         let what = "is samlgate's own, which would log out again or begin a login at once; name a page of the application";
         report.problem(KEY, format!("{text:?} {what}"));
         return None;

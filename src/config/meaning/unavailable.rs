@@ -13,7 +13,6 @@ pub(super) fn refuse(file: &File, report: &mut Report) {
         }
     };
     const AWAY: &str = "take it away";
-    set("sp.slo_url", file.sp.slo_url.is_some(), AWAY);
     for (at, idp) in file.idp.iter().enumerate() {
         let key = |name: &str| format!("idp.{at}.{name}");
         set(&key("metadata_url"), idp.metadata_url.is_some(), "save the metadata to a file and name it in metadata_file");

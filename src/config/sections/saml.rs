@@ -13,7 +13,7 @@ pub(in crate::config) struct SpSection {
     pub(in crate::config) entity_id: Option<String>,
     /// Default: public_url, prefix and /acs, which is served in any case. Another one lets a migration leave the IdP as it is.
     pub(in crate::config) acs_url: Option<String>,
-    /// Not available in this version: the single logout service.
+    /// Default: public_url, prefix and /slo, which is served in any case; by SOAP with /soap behind it. Published when there is a key.
     pub(in crate::config) slo_url: Option<String>,
     /// Key pairs: the first signs, all decrypt, all are published.
     pub(in crate::config) keys: Vec<SpKeySection>,

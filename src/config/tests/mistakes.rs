@@ -168,8 +168,6 @@ groups = ["staff"]
 fn what_later_versions_bring_is_refused_and_never_ignored() {
     let text = with(
         r#"
-[sp]
-slo_url = "https://reports.example.com/slo"
 [[idp]]
 id = "second"
 metadata_url = "https://idp.example.com/metadata"
@@ -210,7 +208,6 @@ otlp_endpoint = "http://127.0.0.1:4317"
     assert_eq!(
         keys,
         [
-            "sp.slo_url",
             "idp.1.metadata_url",
             "idp.1.metadata_signing_certificate",
             "idp.1.refresh",

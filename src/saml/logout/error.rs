@@ -32,9 +32,6 @@ pub enum LogoutError {
     /// A LogoutResponse to another request than ours, or to none.
     #[error("InResponseTo of the LogoutResponse does not match a logout request of ours")]
     InResponseToMismatch,
-    /// The name is encrypted.
-    #[error("the LogoutRequest's NameID is encrypted (EncryptedID), which is not supported")]
-    NameIdEncrypted,
 }
 
 impl LogoutError {
@@ -47,7 +44,6 @@ impl LogoutError {
             Self::Unsigned(_) => "signature_missing",
             Self::DestinationMismatch { .. } => "destination_mismatch",
             Self::InResponseToMismatch => "in_response_to_mismatch",
-            Self::NameIdEncrypted => "name_id_encrypted",
         }
     }
 
@@ -64,7 +60,6 @@ impl LogoutError {
                  public_url or sp.slo_url."
             }
             Self::InResponseToMismatch => "The answer belongs to another logout, often after Back; nothing needs to be done.",
-            Self::NameIdEncrypted => "At the IdP, turn off encryption of the Name ID in logout requests.",
             Self::Query(_) | Self::NotDeflated(_) => "",
         }
     }

@@ -34,15 +34,43 @@ impl fmt::Display for MessageKind {
     }
 }
 
+/// Which sessions a logout is about: those of a subject of an IdP, all of them or some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutScope {
+    /// The IdP's entity ID.
+    pub issuer: String,
+    /// The subject.
+    pub name_id: NameId,
+    /// SessionIndexes; empty: all sessions.
+    pub session_indexes: Vec<String>,
+}
+
+impl LogoutScope {
+    /// Whether a session of this IdP that began with this NameID and SessionIndex is meant.
+    ///
+    /// Value and SessionIndex are compared exactly; Format and qualifiers only where both sides give one (an unspecified Format
+    /// gives none), since IdPs are careless with them and a session that ends too early is the smaller harm. A session without a
+    /// SessionIndex is meant by everything that names its NameID.
+    pub fn concerns(&self, name_id: &NameId, session_index: Option<&str>) -> bool {
+        let format = |name_id: &NameId| name_id.format.clone().filter(|format| format != UNSPECIFIED);
+        let agree = |one: Option<&str>, other: Option<&str>| one.zip(other).is_none_or(|(one, other)| one == other);
+        let own = &self.name_id;
+        own.value == name_id.value
+            && agree(format(own).as_deref(), format(name_id).as_deref())
+            && agree(own.name_qualifier.as_deref(), name_id.name_qualifier.as_deref())
+            && agree(own.sp_name_qualifier.as_deref(), name_id.sp_name_qualifier.as_deref())
+            && (self.session_indexes.is_empty()
+                || session_index.is_none_or(|index| self.session_indexes.iter().any(|known| known == index)))
+    }
+}
+
 /// A LogoutRequest that the IdP signed, read from the octets that it signed (Core 3.7.1). Only `saml::logout` makes one.
 #[derive(Clone, Debug)]
 pub struct LogoutRequest {
     pub(super) id: String,
     pub(super) issue_instant: Timestamp,
-    pub(super) issuer: String,
     pub(super) destination: Option<String>,
-    pub(super) name_id: NameId,
-    pub(super) session_indexes: Vec<String>,
+    pub(super) scope: LogoutScope,
     pub(super) not_on_or_after: Option<Timestamp>,
     pub(super) reason: Option<String>,
     pub(super) claim_until: Timestamp,
@@ -59,7 +87,7 @@ impl LogoutRequest {
     }
     /// The IdP's entity ID.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.scope.issuer
     }
     /// Destination, one of our URLs. Only a request by SOAP may have none.
     pub fn destination(&self) -> Option<&str> {
@@ -67,11 +95,15 @@ impl LogoutRequest {
     }
     /// Whose sessions end.
     pub fn name_id(&self) -> &NameId {
-        &self.name_id
+        &self.scope.name_id
     }
     /// Which of them; empty: all.
     pub fn session_indexes(&self) -> &[String] {
-        &self.session_indexes
+        &self.scope.session_indexes
+    }
+    /// Both, with the issuer.
+    pub fn scope(&self) -> &LogoutScope {
+        &self.scope
     }
     /// NotOnOrAfter.
     pub fn not_on_or_after(&self) -> Option<Timestamp> {
@@ -86,21 +118,9 @@ impl LogoutRequest {
         self.claim_until
     }
 
-    /// Whether a session that began with this NameID and SessionIndex, at this IdP, is to end.
-    ///
-    /// Value and SessionIndex are compared exactly; Format and qualifiers only where both sides give one (an unspecified Format
-    /// gives none), since IdPs are careless with them and a session that ends too early is the smaller harm. A session without a
-    /// SessionIndex ends with every request for its NameID.
+    /// Whether a session of this IdP is to end: see [`LogoutScope::concerns`].
     pub fn concerns(&self, name_id: &NameId, session_index: Option<&str>) -> bool {
-        let format = |name_id: &NameId| name_id.format.clone().filter(|format| format != UNSPECIFIED);
-        let agree = |one: Option<&str>, other: Option<&str>| one.zip(other).is_none_or(|(one, other)| one == other);
-        let own = &self.name_id;
-        own.value == name_id.value
-            && agree(format(own).as_deref(), format(name_id).as_deref())
-            && agree(own.name_qualifier.as_deref(), name_id.name_qualifier.as_deref())
-            && agree(own.sp_name_qualifier.as_deref(), name_id.sp_name_qualifier.as_deref())
-            && (self.session_indexes.is_empty()
-                || session_index.is_none_or(|index| self.session_indexes.iter().any(|known| known == index)))
+        self.scope.concerns(name_id, session_index)
     }
 }
 
@@ -208,10 +228,12 @@ mod tests {
         LogoutRequest {
             id: "_1".to_owned(),
             issue_instant: Timestamp::from_unix(0),
-            issuer: "idp".to_owned(),
             destination: None,
-            name_id,
-            session_indexes: session_indexes.iter().map(|&index| index.to_owned()).collect(),
+            scope: LogoutScope {
+                issuer: "idp".to_owned(),
+                name_id,
+                session_indexes: session_indexes.iter().map(|&index| index.to_owned()).collect(),
+            },
             not_on_or_after: None,
             reason: None,
             claim_until: Timestamp::from_unix(0),

@@ -2,14 +2,15 @@
 
 use super::LogoutExpectations;
 use super::error::LogoutError;
-use super::message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutStatus, MessageKind};
+use super::message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutScope, LogoutStatus, MessageKind};
 use super::shape::LogoutShape;
 use crate::clock::Timestamp;
+use crate::saml::decrypt::Decryptor;
 use crate::saml::error::{SamlError, cut};
 use crate::saml::verify::response::{issuer, read_status, version};
-use crate::saml::verify::subject::read_name_id;
+use crate::saml::verify::subject::plain_or_encrypted_name_id;
 use crate::saml::verify::validity::{Moment, instant, required_instant};
-use crate::saml::xml::{ASSERTION, Element, PROTOCOL, trim};
+use crate::saml::xml::{Element, PROTOCOL, trim};
 
 /// Whether a message must say where it goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,16 +55,16 @@ pub(super) fn read(
             if let Some(at) = not_on_or_after {
                 moment.not_ended(what, at)?;
             }
-            if element.children_named(ASSERTION, "EncryptedID").next().is_some() {
-                return Err(LogoutError::NameIdEncrypted);
-            }
+            let decryptor = Decryptor::new(expectations.decryption_keys, expectations.compat, expectations.sp_entity_id);
             Ok(LogoutMessage::Request(LogoutRequest {
                 id,
                 issue_instant,
-                issuer,
                 destination,
-                name_id: read_name_id(element)?,
-                session_indexes: session_indexes(element)?,
+                scope: LogoutScope {
+                    issuer,
+                    name_id: plain_or_encrypted_name_id(element, &decryptor)?,
+                    session_indexes: session_indexes(element)?,
+                },
                 not_on_or_after,
                 reason: element.attribute("Reason").map(cut),
                 claim_until: claim_until(not_on_or_after.map_or(fresh_until, |at| at.min(fresh_until))),

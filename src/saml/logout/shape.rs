@@ -8,7 +8,7 @@ use crate::saml::shape::{refuse_misplaced_signature, signature_in};
 use crate::saml::xml::{Element, PROTOCOL};
 
 /// SOAP 1.1, which the binding is written for (Bindings 3.2.2).
-const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+pub(super) const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
 /// A logout message whose parts stand where they belong.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use uppsala::XmlWriter;
 
+use super::shape::SOAP;
 use crate::clock::Timestamp;
 use crate::saml::enveloped;
 use crate::saml::keys::SpKey;
@@ -111,13 +112,44 @@ pub fn answer_soap(sp: &ServiceProvider, parts: AnswerParts<'_>) -> Result<Strin
     enveloped::signed_in_soap(&message, key(sp)?)
 }
 
+/// Whose fault it is that there is no answer (SOAP 1.1, 4.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoapFault {
+    /// The message can't be believed or understood.
+    Client,
+    /// Something failed on our side; it may be sent again.
+    Server,
+}
+
+/// What a message by SOAP gets that no answer can be signed for (Bindings 3.2.3.3): a SOAP fault with a few words. It is not signed,
+/// and says nothing that depends on a key or a session.
+pub fn soap_fault(fault: SoapFault, words: &str) -> String {
+    let code = match fault {
+        SoapFault::Client => "soap:Client",
+        SoapFault::Server => "soap:Server",
+    };
+    let mut xml = XmlWriter::new();
+    xml.start_element("soap:Envelope", &[("xmlns:soap", SOAP)]);
+    xml.start_element("soap:Body", &[]);
+    xml.start_element("soap:Fault", &[]);
+    for (name, text) in [("faultcode", code), ("faultstring", words)] {
+        xml.start_element(name, &[]);
+        xml.text(text);
+        xml.end_element(name);
+    }
+    for name in ["soap:Fault", "soap:Body", "soap:Envelope"] {
+        xml.end_element(name);
+    }
+    xml.into_string()
+}
+
 /// The IdP's first logout service of the wanted binding, else of the other.
 fn service(idp: &IdentityProvider, wanted: Binding) -> Option<&Endpoint> {
     idp.slo.iter().find(|service| service.binding == wanted).or_else(|| idp.slo.first())
 }
 
 fn key(sp: &ServiceProvider) -> Result<&SpKey, RequestError> {
-    sp.keys.first().ok_or(RequestError::NoKey)
+    sp.signing_key().ok_or(RequestError::NoKey)
 }
 
 /// A LogoutRequest (Core 3.7.1).

@@ -126,15 +126,7 @@ pub(super) fn name_id(
     sp_entity_id: &str,
     decryptor: &Decryptor<'_>,
 ) -> Result<(NameId, String), SamlError> {
-    let mut encrypted = subject.children_named(ASSERTION, "EncryptedID");
-    let name_id = match (encrypted.next(), encrypted.next(), subject.children_named(ASSERTION, "NameID").next()) {
-        (Some(encrypted), None, None) => decryptor.inside(encrypted, |name| match name.parent() {
-            Some(root) => read_name_id(root),
-            None => Err(SamlError::NameIdMissing("there is none")),
-        })?,
-        (None, ..) => read_name_id(subject)?,
-        _ => return Err(SamlError::NameIdMissing("there are several")),
-    };
+    let name_id = plain_or_encrypted_name_id(subject, decryptor)?;
     if name_id.sp_name_qualifier.as_deref().is_some_and(|qualifier| qualifier != sp_entity_id) {
         return Err(SamlError::NameIdMissing("its SPNameQualifier is another service provider"));
     }
@@ -142,11 +134,27 @@ pub(super) fn name_id(
     Ok((name_id, detail))
 }
 
+/// The one NameID in an element that is believed, encrypted (EncryptedID, Core 2.2.4) or not.
+///
+/// # Errors
+/// `NameIdMissing`; `DecryptionFailed`; as the guard.
+pub(in crate::saml) fn plain_or_encrypted_name_id(subject: Element<'_>, decryptor: &Decryptor<'_>) -> Result<NameId, SamlError> {
+    let mut encrypted = subject.children_named(ASSERTION, "EncryptedID");
+    match (encrypted.next(), encrypted.next(), subject.children_named(ASSERTION, "NameID").next()) {
+        (Some(encrypted), None, None) => decryptor.inside(encrypted, |name| match name.parent() {
+            Some(root) => read_name_id(root),
+            None => Err(SamlError::NameIdMissing("there is none")),
+        }),
+        (None, ..) => read_name_id(subject),
+        _ => Err(SamlError::NameIdMissing("there are several")),
+    }
+}
+
 /// The one NameID in an element, with a whole, non-empty text. White space around it is not part of it (Core 1.3.1).
 ///
 /// # Errors
 /// `NameIdMissing`.
-pub(in crate::saml) fn read_name_id(subject: Element<'_>) -> Result<NameId, SamlError> {
+fn read_name_id(subject: Element<'_>) -> Result<NameId, SamlError> {
     let refuse = |why| Err(SamlError::NameIdMissing(why));
     if subject.children_named(ASSERTION, "EncryptedID").next().is_some() {
         return refuse("it is encrypted (EncryptedID), which is not supported here");

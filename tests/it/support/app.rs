@@ -26,11 +26,13 @@ pub(crate) const PUBLIC: &str = "https://app.example";
 pub(crate) const IDP: &str = "https://idp.example/metadata";
 /// Its login service.
 pub(crate) const SSO: &str = "https://idp.example/sso";
+/// Its logout service, when it has one.
+pub(crate) const SLO_AT_IDP: &str = "https://idp.example/slo";
 /// The session cookie.
 pub(crate) const COOKIE: &str = "__Host-samlgate";
 
 const SP_KEY: &str = include_str!("../../fixtures/sp.key");
-const SP_CERTIFICATE: &str = include_str!("../../fixtures/sp.crt");
+pub(crate) const SP_CERTIFICATE: &str = include_str!("../../fixtures/sp.crt");
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ pub(crate) struct Setup {
     sections: String,
     public_url: Option<String>,
     upstream: Option<String>,
+    logout: bool,
 }
 
 impl Setup {
@@ -97,6 +100,12 @@ impl Setup {
         self
     }
 
+    /// The identity provider has a logout service: [`SLO_AT_IDP`].
+    pub(crate) fn logout(mut self) -> Self {
+        self.logout = true;
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> TestApp {
         let answer_headers = Arc::<Mutex<String>>::default();
@@ -105,7 +114,8 @@ impl Setup {
         let folder = tempfile::tempdir().expect("a folder");
         let public_url = self.public_url.clone().unwrap_or_else(|| PUBLIC.to_owned());
         let text = self.toml(&format!("http://{}", upstream.address), &public_url);
-        write_files(folder.path(), &text, &idp.metadata(SSO));
+        let metadata = if self.logout { idp.metadata_with_logout(SSO, SLO_AT_IDP) } else { idp.metadata(SSO) };
+        write_files(folder.path(), &text, &metadata);
         let clock = ManualClock::at(Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").expect("a time"));
         let config = config::load(Some(&folder.path().join("samlgate.toml")), std::iter::empty(), clock.now())
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod fake_idp;
+pub(crate) mod flaky_store;
 pub(crate) mod gateway;
 pub(crate) mod http2;
 pub(crate) mod page;

@@ -18,7 +18,7 @@ use samlgate::identity::mapping::{FieldMapping, Mapping};
 use samlgate::login::{Login, LoginParts};
 use samlgate::public_url::PublicUrl;
 use samlgate::return_path::ReturnPath;
-use samlgate::saml::{IdentityProvider, NameIdFormat, ServiceProvider, read_idp, sp_metadata};
+use samlgate::saml::{Binding, Endpoint, IdentityProvider, NameIdFormat, ServiceProvider, SpKey, read_idp, sp_metadata};
 use samlgate::session::{Session, SessionSettings};
 use samlgate::store::memory::MemoryLimits;
 use samlgate::store::{MemoryStore, Store};
@@ -26,11 +26,14 @@ use samlgate::token::{PlainToken, SystemEntropy};
 use samlgate::web::{Cookies, RequestContext, Web, WebParts};
 
 use super::fake_idp::{FakeIdp, ResponseBuilder, UNSPECIFIED, parse_authn_request};
+use super::page::{Form, Page};
 
 /// The IdP that every site knows as `corp`.
 pub(crate) const IDP: &str = "https://idp.example/metadata";
 /// Its address for logins.
 pub(crate) const SSO: &str = "https://idp.example/sso";
+/// Its address for logouts, when it has one.
+pub(crate) const SLO_AT_IDP: &str = "https://idp.example/slo";
 
 /// A clock that stands still until it is moved.
 pub(crate) struct TestClock(AtomicI64);
@@ -46,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: &'static str,
     pub(crate) acs_urls: Vec<String>,
     pub(crate) idps: Vec<IdentityProvider>,
+    pub(crate) keys: Vec<SpKey>,
+    pub(crate) slo_url: Option<String>,
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
@@ -55,6 +60,16 @@ pub(crate) struct Plan {
 pub(crate) fn idp(id: &str, entity_id: &str, sso: &str) -> IdentityProvider {
     let metadata = FakeIdp::new(entity_id).metadata(sso);
     IdentityProvider::new(id, read_idp(metadata.as_bytes(), None, start_of_time()).unwrap())
+}
+
+/// The key that samlgate signs with, where it does.
+pub(crate) fn sp_key() -> SpKey {
+    SpKey::from_pem(include_bytes!("../../fixtures/sp.key"), include_bytes!("../../fixtures/sp.crt")).unwrap()
+}
+
+/// A logout service that takes both bindings.
+pub(crate) fn slo_of(url: &str) -> Vec<Endpoint> {
+    [Binding::Redirect, Binding::Post].map(|binding| Endpoint::new(binding, url)).to_vec()
 }
 
 pub(crate) fn start_of_time() -> Timestamp {
@@ -72,6 +87,8 @@ impl Plan {
             public_url,
             acs_urls: vec![format!("{public_url}/_samlgate/acs")],
             idps: vec![idp("corp", IDP, SSO)],
+            keys: Vec::new(),
+            slo_url: None,
             mapping: Mapping {
                 user: FieldMapping { required: true, ..from("NameID") },
                 email: Some(from("mail")),
@@ -90,15 +107,22 @@ impl Plan {
         self
     }
 
+    /// With a key, a single logout service, and one at the IdP, by Redirect and by POST.
+    pub(crate) fn with_logout(mut self) -> Self {
+        self.keys = vec![sp_key()];
+        self.slo_url = Some(format!("{}/_samlgate/slo", self.public_url));
+        self.with_idp(|idp| idp.slo = slo_of(SLO_AT_IDP))
+    }
+
     pub(crate) fn build(self) -> Site {
         let public_url = PublicUrl::parse(self.public_url).unwrap();
         let sp = ServiceProvider {
             entity_id: format!("{public_url}/_samlgate/metadata"),
             acs_urls: self.acs_urls,
-            keys: Vec::new(),
+            keys: self.keys,
             sign_requests: false,
             name_id_format: NameIdFormat::Unspecified,
-            slo_url: None,
+            slo_url: self.slo_url,
         };
         let name = |name| Some(HeaderName::from_static(name));
         let headers = HeaderPlan::new(HeaderSettings {
@@ -191,6 +215,17 @@ impl Got {
     pub(crate) fn button(&self) -> String {
         let after = self.text.split_once("class=\"act\" href=\"").map(|(_, after)| after).unwrap_or_default();
         after.split_once('"').map(|(href, _)| href.replace("&#38;", "&")).unwrap_or_default()
+    }
+
+    /// The form that must be on the page.
+    pub(crate) fn form(&self) -> Form {
+        let page = Page {
+            url: "https://app.example/".to_owned(),
+            status: self.status.as_u16(),
+            headers: Vec::new(),
+            body: self.text.clone().into_bytes(),
+        };
+        page.form()
     }
 
     /// Cookies that it sets or clears, name and value.
@@ -296,6 +331,17 @@ impl Site {
             ("cookie", &cookies),
         ];
         let got = self.send(Method::POST, path, &headers, &form(response, relay_state)).await;
+        jar.keep(&got);
+        got
+    }
+
+    /// Logs out by a form or a script of the application, with more headers.
+    pub(crate) async fn log_out(&self, jar: &mut Jar, path: &str, more: &[(&str, &str)]) -> Got {
+        let (cookies, origin) = (jar.line(false), self.public_url.to_string());
+        let mut headers =
+            vec![("accept", "text/html"), ("sec-fetch-site", "same-origin"), ("origin", &origin), ("cookie", &cookies)];
+        headers.extend_from_slice(more);
+        let got = self.send(Method::POST, path, &headers, "").await;
         jar.keep(&got);
         got
     }
