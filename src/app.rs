@@ -159,6 +159,7 @@ fn bind(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy
         prefix: config.prefix.clone(),
         sp: config.service_provider.clone(),
         idps: config.identity_providers.clone(),
+        order: config.idp_order.clone(),
         mapping: config.mapping.clone(),
         headers: Arc::clone(&headers),
         session: config.session,

@@ -124,6 +124,7 @@ impl Plan {
             prefix: "/_samlgate".to_owned(),
             sp,
             idps: self.idps,
+            order: Vec::new(),
             mapping: self.mapping,
             headers: Arc::new(headers),
             session: SessionSettings {
