@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::fetched::{self, Missing};
 use super::{ConfigFile, USAGE, say, say_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
@@ -50,10 +51,13 @@ struct Verdict<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match arguments.file.load() {
+    let mut config = match arguments.file.load() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    for Missing { id, url, why } in fetched::complete(&mut config, SystemClock.now()) {
+        say_error(&format!("the metadata of {id} can't be had from {url}: {why}"));
+    }
     let octets = match input::read(&arguments.response) {
         Ok(octets) => octets,
         Err(error) => {

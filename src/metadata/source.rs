@@ -181,6 +181,14 @@ pub(super) struct Read {
 }
 
 impl Source {
+    /// The IdP, as a document from there says.
+    ///
+    /// # Errors
+    /// One variant of [`Unusable`] per cause.
+    pub fn idp(&self, octets: &[u8], now: Timestamp) -> Result<IdentityProvider, Unusable> {
+        self.read(octets, now).map(|read| read.idp)
+    }
+
     /// Reads a document from there.
     pub(super) fn read(&self, octets: &[u8], now: Timestamp) -> Result<Read, Unusable> {
         let entity_id = self.entity_id.as_deref();
@@ -215,7 +223,7 @@ pub enum NotHad {
 pub async fn look(source: &Source, client: &Client, limit: Duration, now: Timestamp) -> Result<Option<IdentityProvider>, NotHad> {
     let Place::Url(url) = &source.place else { return Ok(None) };
     match client.get(url, &Validators::default(), limit).await? {
-        Got::Fresh { octets, .. } => Ok(Some(source.read(&octets, now)?.idp)),
+        Got::Fresh { octets, .. } => Ok(Some(source.idp(&octets, now)?)),
         Got::NotModified => Err(FetchError::Status(304).into()),
     }
 }

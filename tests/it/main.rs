@@ -24,6 +24,8 @@ mod logout;
 mod logout_sent;
 mod logout_vectors;
 mod metadata;
+mod metadata_refresh;
+mod metadata_signed;
 mod own_vectors;
 mod proxying;
 mod requests;

@@ -60,6 +60,7 @@ pub(crate) const fn minutes(minutes: u64) -> Duration {
 /// What differs from the usual configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
+    metadata: Option<String>,
     idp: String,
     sections: String,
     public_url: Option<String>,
@@ -69,6 +70,12 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Another line than that of the metadata's file, `idp.xml`.
+    pub(crate) fn metadata(mut self, line: &str) -> Self {
+        self.metadata = Some(line.to_owned());
+        self
     }
 
     /// More lines of `[[idp]]`.
@@ -115,6 +122,7 @@ impl Setup {
 
     fn toml(&self, recorder: &str, public_url: &str) -> String {
         let upstream = self.upstream.as_deref().unwrap_or(recorder);
+        let metadata = self.metadata.as_deref().unwrap_or("metadata_file = \"idp.xml\"");
         format!(
             r#"
 public_url = "{public_url}"
@@ -128,7 +136,7 @@ url = "{upstream}"
 keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
 [[idp]]
 id = "corp"
-metadata_file = "idp.xml"
+{metadata}
 {}
 [identity.email]
 from = ["mail"]
@@ -213,6 +221,16 @@ impl TestApp {
         browser.resolve(self.public_url.split_once("://").expect("a URL").1, self.address());
         browser.resolve("ops.localhost", self.ops_address());
         browser
+    }
+
+    /// "Now".
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// "Now" in seconds since the epoch.
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        self.now().unix()
     }
 
     /// An absolute URL of the application.

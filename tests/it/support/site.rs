@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     pub(crate) public_url: &'static str,
     pub(crate) acs_urls: Vec<String>,
     pub(crate) idps: Vec<IdentityProvider>,
+    pub(crate) order: Vec<String>,
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
@@ -72,6 +73,7 @@ impl Plan {
             public_url,
             acs_urls: vec![format!("{public_url}/_samlgate/acs")],
             idps: vec![idp("corp", IDP, SSO)],
+            order: Vec::new(),
             mapping: Mapping {
                 user: FieldMapping { required: true, ..from("NameID") },
                 email: Some(from("mail")),
@@ -124,7 +126,7 @@ impl Plan {
             prefix: "/_samlgate".to_owned(),
             sp,
             idps: self.idps,
-            order: Vec::new(),
+            order: self.order,
             mapping: self.mapping,
             headers: Arc::new(headers),
             session: SessionSettings {
@@ -245,6 +247,10 @@ impl Jar {
 impl Site {
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<TestClock>::clone(&self.clock)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
