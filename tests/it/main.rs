@@ -24,6 +24,8 @@ mod logout;
 mod logout_sent;
 mod logout_vectors;
 mod metadata;
+mod key_rollover;
+mod metadata_commands;
 mod metadata_refresh;
 mod metadata_signed;
 mod own_vectors;
