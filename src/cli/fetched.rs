@@ -34,7 +34,8 @@ impl Missing {
 
 /// Fetches what has to be fetched, all at the same time, and puts it into the configuration. Returns what couldn't be had.
 pub(super) fn complete(config: &mut Config, now: Timestamp) -> Vec<Missing> {
-    let fetched: Vec<_> = config.metadata_sources.iter().filter(|source| matches!(source.place, Place::Url(_))).cloned().collect();
+    let fetched: Vec<_> =
+        config.metadata_sources.iter().filter(|source| matches!(source.place, Place::Url(_))).cloned().collect();
     if fetched.is_empty() {
         return Vec::new();
     }

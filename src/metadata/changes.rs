@@ -23,7 +23,8 @@ pub(super) fn tell(old: Option<&IdentityProvider>, new: &IdentityProvider, origi
     let (keys_added, keys_removed) = (added(before, after).join(" "), added(after, before).join(" "));
     let endpoints_changed = old.is_some_and(|old| old.sso != new.sso || old.slo != new.slo);
     let valid_until = new.valid_until.map(|until| until.to_string());
-    let what = if old.is_some() { "the identity provider's metadata has changed" } else { "the identity provider's metadata was read" };
+    let what =
+        if old.is_some() { "the identity provider's metadata has changed" } else { "the identity provider's metadata was read" };
     info!(
         event = "metadata_changed",
         idp = new.id,

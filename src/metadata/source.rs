@@ -239,8 +239,16 @@ mod tests {
         assert_eq!(url.to_string(), "https://idp.example:8443/metadata?x=1");
         assert_eq!(MetadataUrl::parse("http://[::1]/m", None).unwrap().host, "::1");
         assert_eq!(MetadataUrl::parse("https://idp.example", None).unwrap().path, "/");
-        for bad in ["", "idp.example/metadata", "/metadata", "file:///etc/passwd", "ftp://x/y", "https://u:p@x/", "https:///x", "https://x/#y"]
-        {
+        for bad in [
+            "",
+            "idp.example/metadata",
+            "/metadata",
+            "file:///etc/passwd",
+            "ftp://x/y",
+            "https://u:p@x/",
+            "https:///x",
+            "https://x/#y",
+        ] {
             assert!(MetadataUrl::parse(bad, None).is_err(), "{bad}");
         }
     }

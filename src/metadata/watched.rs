@@ -118,7 +118,16 @@ impl Watched {
     pub fn new(source: Source, parts: Arc<WatchedParts>) -> Self {
         let known = parts.login.idps().iter().find(|idp| idp.id == source.id).map(|idp| idp.entity_id.clone());
         parts.board.change(&source.id, |_| {});
-        Self { source, parts, entity_id: known, believed: None, validators: Validators::default(), file: None, failures: 0, end_told: false }
+        Self {
+            source,
+            parts,
+            entity_id: known,
+            believed: None,
+            validators: Validators::default(),
+            file: None,
+            failures: 0,
+            end_told: false,
+        }
     }
 
     /// Looks at the source and says how long to wait until the next look.

@@ -70,7 +70,8 @@ fn our_metadata_is_signed_and_ends_when_asked() {
     for wrong in ["1s", "soon", "-1d"] {
         assert_eq!(run(&["metadata", "--config", &config, &format!("--valid-for={wrong}")]).status.code(), Some(64), "{wrong}");
     }
-    let keyless = folder.changed("keyless.toml", "keys = [{ key = \"sp.key\", certificate = \"sp.crt\" }]", "sign_requests = false");
+    let keyless =
+        folder.changed("keyless.toml", "keys = [{ key = \"sp.key\", certificate = \"sp.crt\" }]", "sign_requests = false");
     let output = run(&["metadata", "--config", &keyless, "--sign"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(err(&output).contains("can't be signed"), "{}", err(&output));

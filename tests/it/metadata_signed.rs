@@ -29,7 +29,9 @@ fn code(xml: &str) -> &'static str {
 }
 
 fn group(inner: &str) -> String {
-    format!("<md:EntitiesDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\" Name=\"all\">{inner}</md:EntitiesDescriptor>")
+    format!(
+        "<md:EntitiesDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\" Name=\"all\">{inner}</md:EntitiesDescriptor>"
+    )
 }
 
 #[test]
@@ -46,7 +48,8 @@ fn one_identity_provider_or_a_whole_federation_is_signed() {
     assert_ne!(commented, one);
     assert_eq!(read(&commented, None).unwrap().anchors, pinned(&[RSA]));
     // The signer's next key stands beside its old one.
-    let ec = FakeIdp::with_key("https://federation.example", EC, Algorithm::EcdsaSha256).sign_metadata(&FakeIdp::new(IDP).metadata(SSO));
+    let ec = FakeIdp::with_key("https://federation.example", EC, Algorithm::EcdsaSha256)
+        .sign_metadata(&FakeIdp::new(IDP).metadata(SSO));
     let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
     for signed in [&one, &ec] {
         assert!(read_signed_idp(signed.as_bytes(), &pinned(&[OTHER, EC]), None, now).is_ok());
@@ -77,7 +80,8 @@ fn wrapping_leads_nowhere() {
     // Around the signed one an unsigned group.
     assert_eq!(code(&group(&format!("{signed}{evil}"))), "metadata_unsigned");
     // Its Signature moved into a group of both, which it doesn't cover.
-    let signature = &signed[signed.find("<ds:Signature").unwrap()..signed.find("</ds:Signature>").unwrap() + "</ds:Signature>".len()];
+    let signature =
+        &signed[signed.find("<ds:Signature").unwrap()..signed.find("</ds:Signature>").unwrap() + "</ds:Signature>".len()];
     let moved = group(&format!("{signature}{}{evil}", signed.replace(signature, "")));
     assert_eq!(code(&moved), "metadata_signature");
     // The signed one hidden in the evil one's Extensions, under the evil one's Signature element.

@@ -98,8 +98,7 @@ fn metadata(section: &IdpSection, key: &str, signers: &Signers, work: &mut Work<
     match ways.iter().filter(|way| **way).count() {
         1 => {}
         0 => {
-            let what =
-                "has no metadata; set metadata_url or metadata_file to what the IdP offers, or entity_id, sso_url and certificates";
+            let what = "has no metadata; set metadata_url or metadata_file to what the IdP offers, or entity_id, sso_url and certificates";
             work.report.problem(key, what);
             return None;
         }
@@ -228,7 +227,10 @@ fn unsigned_requests(idp: &IdentityProvider, sign_requests: bool) -> Option<Stri
 /// Whether the settings make sense, whatever the metadata says.
 fn judge_settings(section: &IdpSection, key: &str, work: &mut Work<'_>) {
     if section.metadata_url.is_none() && section.refresh != IdpSection::default().refresh {
-        work.report.warning(format!("{key}.refresh"), "has no effect without metadata_url; a metadata_file is looked at every 10 seconds");
+        work.report.warning(
+            format!("{key}.refresh"),
+            "has no effect without metadata_url; a metadata_file is looked at every 10 seconds",
+        );
     }
     if section.idp_initiated == IdpInitiatedWord::Accept {
         let what = "is accept: whoever steals or plants an unused response can sign a browser in with it; restart is safe and works alike";

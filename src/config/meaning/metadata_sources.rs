@@ -23,7 +23,14 @@ pub(super) enum Signers {
 }
 
 /// The IdP's source, when it has one that can change.
-pub(super) fn of(section: &IdpSection, id: &str, key: &str, signers: Signers, template: Template, work: &mut Work<'_>) -> Option<Source> {
+pub(super) fn of(
+    section: &IdpSection,
+    id: &str,
+    key: &str,
+    signers: Signers,
+    template: Template,
+    work: &mut Work<'_>,
+) -> Option<Source> {
     let place = match (&section.metadata_url, &section.metadata_file) {
         (Some(text), _) => Place::Url(url(text, section, key, work)?),
         (None, Some(name)) => Place::File(work.resolve(name)),

@@ -1,9 +1,7 @@
 //! Keys that later versions fill: refused, never silently ignored.
 
 use crate::config::problems::Report;
-use crate::config::sections::{
-    EmailConflict, File, FirstLogin, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind,
-};
+use crate::config::sections::{EmailConflict, File, FirstLogin, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind};
 
 /// Refuses whatever is set and would have no effect.
 pub(super) fn refuse(file: &File, report: &mut Report) {

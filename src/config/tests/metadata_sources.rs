@@ -53,7 +53,10 @@ fn a_query_service_needs_to_know_whom_to_ask_for() {
 fn slips_are_told() {
     let url = "metadata_url = \"https://idp.example.com/metadata\"";
     for (lines, problem) in [
-        ("metadata_url = \"idp.example.com/metadata\"".to_owned(), "idp.0.metadata_url: \"idp.example.com/metadata\" is not an absolute URL"),
+        (
+            "metadata_url = \"idp.example.com/metadata\"".to_owned(),
+            "idp.0.metadata_url: \"idp.example.com/metadata\" is not an absolute URL",
+        ),
         ("metadata_url = \"file:///etc/idp.xml\"".to_owned(), "idp.0.metadata_url: "),
         (format!("{url}\nrefresh = \"5s\""), "idp.0.refresh: must be between 1m and 7d"),
         (format!("{url}\nrefresh = \"30d\""), "idp.0.refresh: must be between 1m and 7d"),
@@ -61,12 +64,16 @@ fn slips_are_told() {
         (format!("{url}\nmetadata_signing_certificate = \"sp.key\""), "idp.0.metadata_signing_certificate: has no certificate"),
         (format!("{url}\nmetadata_file = \"idp.xml\""), "idp.0: is described twice"),
         // The file of the tests isn't signed.
-        ("metadata_file = \"idp.xml\"\nmetadata_signing_certificate = \"idp.crt\"".to_owned(), "idp.0.metadata_file: the metadata is not signed"),
+        (
+            "metadata_file = \"idp.xml\"\nmetadata_signing_certificate = \"idp.crt\"".to_owned(),
+            "idp.0.metadata_file: the metadata is not signed",
+        ),
     ] {
         let problems = refused(&idp(&lines));
         assert!(problems.len() == 1 && problems[0].starts_with(problem), "{lines}: {problems:?}");
     }
-    let by_hand = "entity_id = \"https://idp.example.com\"\nsso_url = \"https://idp.example.com/sso\"\ncertificates = [\"idp.crt\"]";
+    let by_hand =
+        "entity_id = \"https://idp.example.com\"\nsso_url = \"https://idp.example.com/sso\"\ncertificates = [\"idp.crt\"]";
     let pinned = refused(&idp(&format!("{by_hand}\nmetadata_signing_certificate = \"idp.crt\"")));
     assert_eq!(pinned, ["idp.0.metadata_signing_certificate: has no effect without metadata; take it away"]);
 

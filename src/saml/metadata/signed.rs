@@ -33,8 +33,8 @@ pub(super) fn octets(xml: &[u8], signers: &TrustAnchors, max_octets: usize) -> R
         (Some(signature), None) => signature,
         (Some(_), Some(_)) => return Err(MetadataError::Signature(SamlError::SignatureInvalid("there are two"))),
     };
-    let signed =
-        verify_root(&guarded, Placed { signature, signed: root }, signers).map_err(|error| MetadataError::Signature(spoken(error)))?;
+    let signed = verify_root(&guarded, Placed { signature, signed: root }, signers)
+        .map_err(|error| MetadataError::Signature(spoken(error)))?;
     #[cfg(feature = "second-opinion")]
     if xml.len() <= SECOND_OPINION {
         crate::saml::second_opinion::ask(&guarded, &signed, signers).map_err(MetadataError::Signature)?;
