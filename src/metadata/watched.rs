@@ -18,7 +18,7 @@ use super::schedule;
 use super::source::{MetadataUrl, Place, Read, Source, Unusable};
 use crate::clock::{Clock, Timestamp};
 use crate::login::Login;
-use crate::saml::{IdentityProvider, MetadataError};
+use crate::saml::{IdentityProvider, MetadataError, SamlError};
 use crate::token::Entropy;
 
 /// The longest that a fetch may take.
@@ -245,6 +245,9 @@ impl Watched {
         let (reason, failures, id) = (failed.code(), self.failures, self.source.id.clone());
         let before = self.parts.board.states().get(&id).and_then(|state| state.failing);
         metrics::counter!("samlgate_idp_metadata_failures_total", "idp" => id.clone(), "reason" => reason).increment(1);
+        if matches!(failed, Failed::Unusable(Unusable::Metadata(MetadataError::Signature(SamlError::EnginesDisagree(_))))) {
+            metrics::counter!("samlgate_engines_disagree_total").increment(1);
+        }
         self.parts.board.change(&id, |state| (state.failures, state.failing) = (failures, Some(reason)));
         if self.current().is_none() {
             self.recall(now);

@@ -120,7 +120,9 @@ pub(in crate::saml) fn verify_root(
     placed: Placed<'_>,
     anchors: &TrustAnchors,
 ) -> Result<SignedXml, SamlError> {
-    let form = SignatureForm::read(placed.signature, placed.signed, Compat::default())?;
+    // The root and the whole document are the same to canonicalisation without comments, and some tools sign the latter.
+    let compat = Compat { empty_reference: true, ..Compat::default() };
+    let form = SignatureForm::read(placed.signature, placed.signed, compat)?;
     let context = strict_context(anchors, form.family)?;
     let document = guarded.document();
     // The engine takes the first one in document order; that it is the one we mean is seen from its result.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use samlgate::clock::Timestamp;
 use samlgate::metadata::board::State;
 use samlgate::metadata::{Board, Client, Kept, MetadataUrl, Place, Source, Template, Watched, WatchedParts};
-use samlgate::saml::IdentityProvider;
+use samlgate::saml::{IdentityProvider, TrustedCertificate};
 use samlgate::token::SystemEntropy;
 
 use crate::support::app::{Setup, TestApp};
 use crate::support::browser::Kind;
-use crate::support::fake_idp::{Algorithm, FakeIdp, OTHER, UNSPECIFIED};
+use crate::support::fake_idp::{Algorithm, FakeIdp, OTHER, RSA, UNSPECIFIED};
 use crate::support::metadata_server::{Answer, MetadataServer};
 use crate::support::site::{IDP, Jar, Plan, SSO, Site, idp, request_id};
 
@@ -399,6 +400,58 @@ async fn tls_is_checked() {
     assert_eq!(get(&trusting, "127.0.0.1").await, Err("fetch_tls"));
     assert_eq!(get(&Client::new(), "localhost").await, Err("fetch_tls"));
     assert_eq!(get(&Client::trusting(rustls::RootCertStore::empty()), "localhost").await, Err("fetch_tls"));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_happens_to_metadata_is_logged_with_its_keys() {
+    let lines = crate::login_record::Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    // See login_record.rs.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _log = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+    let fingerprint = |pair: (&str, &str)| TrustedCertificate::from_pem(pair.1.as_bytes()).unwrap().fingerprint();
+    let server = MetadataServer::start("<html>\n forged line</html>");
+    let site = waiting_site();
+    let (mut watched, _) = watch(&site, at(&server.url()), None);
+    watched.step().await;
+    server.serves(&until(&usual(), "2026-03-01T18:00:00Z"));
+    watched.step().await;
+    // A new date and nothing else is no news.
+    server.serves(&until(&usual(), "2026-03-01T19:00:00Z"));
+    watched.step().await;
+    server.serves(&until(&rotated(), "2026-03-01T19:00:00Z"));
+    watched.step().await;
+    server.answers(Answer::Raw(b"HTTP/1.1 503 Away\r\n\r\n".to_vec()));
+    watched.step().await;
+    site.pass(8 * 3600);
+    watched.step().await;
+    watched.step().await;
+    samlgate::metadata::warn_of_ends(&site.login, site.now());
+    let end = TrustedCertificate::from_pem(OTHER.1.as_bytes()).unwrap().not_after;
+    samlgate::metadata::warn_of_ends(&site.login, Timestamp::from_unix(end - 10 * 86_400));
+
+    let log = lines.text();
+    let with = |event: &str| -> Vec<String> {
+        let event = format!("event=\"{event}\"");
+        log.lines().filter(|line| line.contains(&event)).map(str::to_owned).collect()
+    };
+    let failed = with("metadata_failed");
+    assert_eq!(failed.len(), 4, "{log}");
+    assert!(
+        failed[0].contains("ERROR") && failed[0].contains("metadata_wrong_document") && failed[0].contains("NOBODY CAN SIGN IN")
+    );
+    assert!(failed[1].contains("WARN") && failed[1].contains("is believed until 2026-03-01T19:00:00Z"), "{}", failed[1]);
+    assert!(failed[2].contains("ERROR") && failed[2].contains("has ended"), "{}", failed[2]);
+    let changed = with("metadata_changed");
+    assert_eq!(changed.len(), 2, "{log}");
+    assert!(changed[0].contains(&format!("keys_added=\"{}\"", fingerprint(RSA))), "{}", changed[0]);
+    assert!(changed[1].contains(&format!("keys_added=\"{}\"", fingerprint(OTHER))), "{}", changed[1]);
+    assert!(changed[1].contains(&format!("keys_removed=\"{}\"", fingerprint(RSA))), "{}", changed[1]);
+    assert_eq!((with("metadata_back").len(), with("metadata_expired").len()), (1, 1), "{log}");
+    assert_eq!(with("metadata_ends").len(), 2, "{log}");
+    let ends = with("certificate_ends");
+    assert!(ends.len() == 1 && ends[0].contains("days=10") && ends[0].contains(&fingerprint(OTHER)), "{log}");
 }
 
 /// A whole samlgate whose IdP's metadata is fetched.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rustls_pki_types::pem::PemObject as _;
+use samael::crypto::{CertificateDer, Crypto, CryptoProvider};
 use samlgate::clock::Timestamp;
 use samlgate::metadata::{MetadataUrl, Place, Source};
 use samlgate::saml::{IdpMetadata, MetadataError, TrustAnchors, TrustedCertificate, read_signed_idp};
@@ -54,6 +56,74 @@ fn one_identity_provider_or_a_whole_federation_is_signed() {
     for signed in [&one, &ec] {
         assert!(read_signed_idp(signed.as_bytes(), &pinned(&[OTHER, EC]), None, now).is_ok());
     }
+}
+
+#[test]
+fn a_signature_over_the_whole_document_is_one_over_its_root() {
+    let whole: fn(&str) -> String = |signature| signature.replace("URI=\"#_metadata\"", "URI=\"\"");
+    let signed = federation().sign_metadata_with(&FakeIdp::new(IDP).metadata(SSO), Some(whole));
+    assert!(signed.contains("URI=\"\""));
+    assert_eq!(read(&signed, None).unwrap().entity_id, IDP);
+    assert_eq!(read(&format!("<!-- before -->{signed}<!-- after -->"), None).unwrap().entity_id, IDP);
+    assert_eq!(code(&signed.replace(SSO, "https://evil.example/sso")), "metadata_signature");
+    // It is over the whole of another document then.
+    assert_eq!(code(&group(&signed)), "metadata_unsigned");
+    let inclusive: fn(&str) -> String =
+        |signature| signature.replacen("<ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>", "", 1);
+    let signed = federation().sign_metadata_with(&FakeIdp::new(IDP).metadata(SSO), Some(inclusive));
+    assert_eq!(read(&signed, None).unwrap().entity_id, IDP);
+}
+
+#[test]
+fn signatures_of_members_are_nobody_s_business() {
+    let own = FakeIdp::new(IDP).sign_metadata(&FakeIdp::new(IDP).metadata(SSO)).replace("_metadata", "_member");
+    let all = federation().sign_metadata(&group(&own));
+    assert_eq!(read(&all, None).unwrap().entity_id, IDP);
+}
+
+/// Genuine products' metadata, as if the certificate that came along had been pinned: both engines say the same. Some were changed by
+/// those who published them.
+#[test]
+fn signatures_of_products_are_judged_alike_by_both_engines() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/metadata");
+    if !folder.exists() {
+        eprintln!("SKIPPED: ../shared/vectors/metadata is not here");
+        return;
+    }
+    let files = [
+        "adfs-opensaml.xml",
+        "adfs-v2.xml",
+        "adfs-v4.xml",
+        "entra-tenant.xml",
+        "shibboleth-idp.xml",
+        "aaitest-signed-invalid.xml",
+    ];
+    let mut good = Vec::new();
+    for file in files {
+        let xml = std::fs::read_to_string(folder.join(file)).unwrap();
+        let signature = xml.split("Signature>").find(|part| part.contains("SignatureValue")).unwrap();
+        let certificate = signature.split("X509Certificate>").nth(1).and_then(|rest| rest.split("</").next()).unwrap();
+        let lines: Vec<&str> = certificate.split_whitespace().collect();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+        // A key of 1024 bits can't be pinned.
+        let Ok(signer) = TrustedCertificate::from_pem(pem.as_bytes()) else { continue };
+        let der = rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let now = Timestamp::parse_rfc3339("2017-04-22T13:00:00Z").unwrap();
+        let read = |xml: &str| {
+            let signers = TrustAnchors::new(vec![signer.clone()]).unwrap();
+            read_signed_idp(xml.as_bytes(), &signers, None, now)
+        };
+        let other = Crypto::verify_signed_xml(&xml, &CertificateDer::from(der.to_vec()), Some("ID"));
+        let ours = read(&xml);
+        let signed = !matches!(ours, Err(MetadataError::Signature(_) | MetadataError::Unsigned));
+        assert_eq!(signed, other.is_ok(), "{file}: {ours:?}, {other:?}");
+        if signed {
+            good.push(file);
+            let damaged = xml.replacen("Location=\"https://", "Location=\"https://evil.", 1);
+            assert_eq!(read(&damaged).unwrap_err().code(), "metadata_signature");
+        }
+    }
+    assert!(good.contains(&"adfs-v4.xml") && good.contains(&"shibboleth-idp.xml"), "{good:?}");
 }
 
 #[test]

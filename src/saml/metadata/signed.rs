@@ -7,6 +7,8 @@ use crate::saml::error::SamlError;
 use crate::saml::guard::{Guarded, Limits};
 use crate::saml::keys::TrustAnchors;
 use crate::saml::signature::{Placed, verify_root};
+#[cfg(feature = "second-opinion")]
+use crate::saml::xml::Element;
 use crate::saml::xml::SIGNATURE;
 
 /// The largest document that the second engine is asked about too. It has seen messages of a few hundred KiB so far; what it would
@@ -15,7 +17,8 @@ use crate::saml::xml::SIGNATURE;
 const SECOND_OPINION: usize = 2 * 1024 * 1024;
 
 /// The canonical octets of the root, without its signature, when one of `signers` signed it (Metadata 3). The same rules hold as
-/// for a response: the signature's form, the engine, our own digest, and for documents of up to 2 MiB the second engine.
+/// for a response: the signature's form, the engine, our own digest, and for documents of up to 2 MiB with
+/// this one signature the second engine.
 ///
 /// # Errors
 /// Those of the form; `Unsigned`; `Signature`.
@@ -36,10 +39,19 @@ pub(super) fn octets(xml: &[u8], signers: &TrustAnchors, max_octets: usize) -> R
     let signed = verify_root(&guarded, Placed { signature, signed: root }, signers)
         .map_err(|error| MetadataError::Signature(spoken(error)))?;
     #[cfg(feature = "second-opinion")]
-    if xml.len() <= SECOND_OPINION {
+    if xml.len() <= SECOND_OPINION && is_the_only_one(&guarded) {
         crate::saml::second_opinion::ask(&guarded, &signed, signers).map_err(MetadataError::Signature)?;
     }
     Ok(signed.into_octets())
+}
+
+/// Whether the root's Signature is the only one: the second engine would judge those of members too, with the wrong keys. The root's has
+/// been found good before this is asked.
+#[cfg(feature = "second-opinion")]
+fn is_the_only_one(guarded: &Guarded<'_>) -> bool {
+    let document = guarded.document();
+    let elements = document.descendants(document.root()).into_iter().filter_map(|node| Element::at(document, node));
+    elements.filter(|element| element.is(SIGNATURE, "Signature")).count() == 1
 }
 
 /// What the guard has against a document.
