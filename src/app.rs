@@ -2,6 +2,7 @@
 
 mod assertion_key;
 pub mod logging;
+mod metadata;
 mod ops;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::identity::assertion::{AssertionSigner, generate_key};
 use crate::login::{Login, LoginParts};
+use crate::metadata::{Board, Client, Kept, WatchedParts};
 use crate::proxy::settings::Address;
 use crate::proxy::{GateParts, Server, Upstream};
 use crate::saml::{SamlError, sp_metadata, verify};
@@ -75,7 +77,7 @@ pub struct App {
     server: JoinHandle<std::io::Result<()>>,
     /// Says when the data plane has ended, asked to or not.
     ended: watch::Receiver<bool>,
-    ops: Option<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
 }
 
 impl App {
@@ -87,22 +89,36 @@ impl App {
         verify::prepare().map_err(AppError::Engine)?;
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryLimits::default()));
         let (stop, stopping) = watch::channel(false);
-        let server = bind(&config, &store, &clock, &entropy)?;
+        let (server, login) = bind(&config, &store, &clock, &entropy)?;
         let address = server.local_address().clone();
+
+        let board = Arc::new(Board::default());
+        let watched = WatchedParts {
+            login: Arc::clone(&login),
+            client: Client::new(),
+            kept: config.data_dir.as_deref().map(Kept::new),
+            board: Arc::clone(&board),
+            clock: Arc::clone(&clock),
+            entropy,
+        };
+        let watching = metadata::start(config.metadata_sources.clone(), watched, stopping.clone()).map_err(AppError::Thread)?;
+        // Nobody is told that we are alive and ready before everybody can sign in who ever will.
+        watching.wait_for_first_look();
 
         let ops = match config.listen.ops_address {
             None => None,
             Some(address) => {
                 // Without an ops address nobody could read metrics, so nothing is recorded.
                 let metrics = metrics_of_this_process();
-                let router = router(OpsParts { store, clock, metrics: metrics.clone() });
+                let router = router(OpsParts { store, clock, metrics: metrics.clone(), login, board });
                 let started = ops::start(address, router, move || metrics.run_upkeep(), stopping.clone());
                 Some(started.map_err(|source| AppError::Ops { address, source })?)
             }
         };
         let ops_address = ops.as_ref().map(|ops| ops.address);
         let (server, ended) = serve(server, stopping).map_err(AppError::Thread)?;
-        Ok(Self { address, ops_address, stop, server, ended, ops: ops.map(|ops| ops.thread) })
+        let others = ops.map(|ops| ops.thread).into_iter().chain([watching.into_thread()]).collect();
+        Ok(Self { address, ops_address, stop, server, ended, others })
     }
 
     /// Waits until the data plane has ended: by [`App::shutdown`], or because it can't go on. Then nobody is served any more.
@@ -128,8 +144,8 @@ impl App {
     pub fn shutdown(self) -> Result<(), AppError> {
         let _ = self.stop.send(true);
         let ended = self.server.join().unwrap_or_else(|_| Err(std::io::Error::other("it panicked")));
-        if let Some(ops) = self.ops {
-            let _ = ops.join();
+        for thread in self.others {
+            let _ = thread.join();
         }
         ended.map_err(AppError::Ended)
     }
@@ -165,8 +181,13 @@ pub fn run(config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The data plane with all that it needs, bound and not yet serving.
-fn bind(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Server, AppError> {
+/// The data plane with all that it needs, bound and not yet serving; and its logins.
+fn bind(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<(Server, Arc<Login>), AppError> {
     let headers = Arc::new(config.headers.clone());
     let signer = Arc::new(signer(config)?);
     let login = Arc::new(Login::new(LoginParts {
@@ -174,6 +195,7 @@ fn bind(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy
         prefix: config.prefix.clone(),
         sp: config.service_provider.clone(),
         idps: config.identity_providers.clone(),
+        order: config.idp_order.clone(),
         mapping: config.mapping.clone(),
         headers: Arc::clone(&headers),
         session: config.session,
@@ -183,7 +205,7 @@ fn bind(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy
     let web = Arc::new(Web::new(WebParts {
         public_url: config.public_url.clone(),
         prefix: config.prefix.clone(),
-        login,
+        login: Arc::clone(&login),
         store: Arc::clone(store),
         cookies: Cookies::new(&config.public_url, Some(&config.session_cookie)),
         signer: Arc::clone(&signer),
@@ -206,7 +228,7 @@ fn bind(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, entropy
         trusted_proxies: config.listen.trusted_proxies.clone(),
     });
     let failed = |source| AppError::Listen { address: config.listen.address.to_string(), source };
-    Server::bind(&config.listen, gate).map_err(failed)
+    Ok((Server::bind(&config.listen, gate).map_err(failed)?, login))
 }
 
 fn signer(config: &Config) -> Result<AssertionSigner, AppError> {

@@ -2,8 +2,10 @@
 
 mod check;
 mod explain;
+mod fetched;
 mod healthcheck;
 mod keygen;
+mod metadata;
 mod ops_client;
 mod sessions;
 
@@ -31,10 +33,10 @@ struct Cli {
 enum Command {
     /// Serve
     Run(ConfigFile),
-    /// Check the configuration as `run` does, print a summary, start nothing
+    /// Check the configuration as `run` does, fetch metadata as `run` does, print a summary, start nothing
     Check(ConfigFile),
     /// Print the SP metadata XML, to be given to the IdP
-    Metadata(ConfigFile),
+    Metadata(metadata::Arguments),
     /// Verify a SAML response exactly as the assertion consumer service would, and say what was checked and what failed
     Explain(explain::Arguments),
     /// Make sp.key, sp.crt (RSA 3072, self-signed, 5 years) and assertion.key (EC P-256); never overwrites
@@ -84,8 +86,8 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(file) => with(&file, run),
-        Command::Check(file) => with(&file, |config| check::run(&config)),
-        Command::Metadata(file) => with(&file, |config| say(&crate::saml::sp_metadata::write(&config.service_provider))),
+        Command::Check(file) => with(&file, check::run),
+        Command::Metadata(arguments) => metadata::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Sessions(arguments) => sessions::run(&arguments),

@@ -1,7 +1,7 @@
 //! samlgate: a reverse proxy that gives an unchanged web application SAML 2.0 single sign-on.
 //!
 //! Floors, top to bottom; each imports downward only (a test walks the imports): `app`, `config`, `proxy`, `web`,
-//! `login`, `store`, `session`, `access`, `identity`, `saml`, then the ground floor. ARCHITECTURE.md draws the map.
+//! `metadata`, `login`, `store`, `session`, `access`, `identity`, `saml`, then the ground floor. ARCHITECTURE.md draws the map.
 
 pub mod app;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod web;
 
 pub mod login;
+pub mod metadata;
 pub mod store;
 
 pub mod access;

@@ -3,18 +3,34 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::say;
+use super::fetched::{self, Missing};
+use super::{USAGE, say, say_error};
 use crate::access::Allow;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
+use crate::metadata::source::NotHad;
 use crate::saml::keys::{KeyKind, TrustedCertificate};
 use crate::saml::{Binding, IdentityProvider, IdpInitiated, ServiceProvider};
 
 /// Shorter than this until a certificate ends is said loudly.
 const SOON_DAYS: i64 = 30;
 
-pub(super) fn run(config: &Config) -> ExitCode {
-    say(&summary(config, SystemClock.now()))
+/// A source that can't be reached is no mistake in the configuration: samlgate starts without it. What comes from there and is no use
+/// will stay so until somebody changes something.
+pub(super) fn run(mut config: Config) -> ExitCode {
+    let now = SystemClock.now();
+    let mut useless = false;
+    for Missing { id, url, why } in fetched::complete(&mut config, now) {
+        let at = config.idp_order.iter().position(|other| *other == id).unwrap_or_default();
+        match why {
+            NotHad::Away(why) => config.warnings.push(format!("idp.{at}.metadata_url: {url} can't be fetched now: {why}")),
+            NotHad::Unusable(why) => {
+                useless = true;
+                say_error(&format!("idp.{at}.metadata_url: {url}: {why}"));
+            }
+        }
+    }
+    if useless { ExitCode::from(USAGE) } else { say(&summary(&config, now)) }
 }
 
 fn summary(config: &Config, now: Timestamp) -> String {

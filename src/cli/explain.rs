@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::fetched::{self, Missing};
 use super::{ConfigFile, USAGE, say, say_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
@@ -51,10 +52,13 @@ struct Verdict<'a> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let config = match arguments.file.load() {
+    let mut config = match arguments.file.load() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    for Missing { id, url, why } in fetched::complete(&mut config, SystemClock.now()) {
+        say_error(&format!("the metadata of {id} can't be had from {url}: {why}"));
+    }
     let octets = match input::read(&arguments.response) {
         Ok(octets) if octets.trim_ascii().is_empty() => {
             say_error(&format!(

@@ -5,6 +5,7 @@ mod files;
 mod headers;
 mod identity_providers;
 mod mapping;
+mod metadata_sources;
 mod network;
 mod own_paths;
 mod rules;
@@ -45,7 +46,7 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let upstream = network::upstream(&file.upstream, &mut work);
     network::must_not_call_itself(listen.as_ref(), upstream.as_ref(), work.report);
     let idps = identity_providers::all(&file.idp, file.sp.sign_requests, &mut work);
-    let sp = service_provider::of(&file.sp, site, prefix.as_deref(), &idps, &mut work);
+    let sp = service_provider::of(&file.sp, site, prefix.as_deref(), &idps.known, &mut work);
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);
@@ -62,7 +63,9 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
         listen: listen?,
         upstream: upstream?,
         service_provider: sp?,
-        identity_providers: idps,
+        identity_providers: idps.known,
+        metadata_sources: idps.sources,
+        idp_order: idps.order,
         mapping: mapping?,
         headers: headers?,
         assertion: assertion?,

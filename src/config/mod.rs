@@ -21,6 +21,7 @@ use crate::access::Rule;
 use crate::clock::Timestamp;
 use crate::identity::headers::HeaderPlan;
 use crate::identity::mapping::Mapping;
+use crate::metadata::Source;
 use crate::proxy::settings::{ListenSettings, UpstreamSettings};
 use crate::public_url::PublicUrl;
 use crate::return_path::ReturnPath;
@@ -45,8 +46,12 @@ pub struct Config {
     pub upstream: UpstreamSettings,
     /// `[sp]`.
     pub service_provider: ServiceProvider,
-    /// `[[idp]]`, at least one, with the metadata read.
+    /// Every `[[idp]]` whose metadata is in the configuration or in a file.
     pub identity_providers: Vec<IdentityProvider>,
+    /// Where the metadata of IdPs is that is fetched (they aren't among `identity_providers`) or read again from a file.
+    pub metadata_sources: Vec<Source>,
+    /// Short names of all IdPs, at least one, in order.
+    pub idp_order: Vec<String>,
     /// `[identity]`.
     pub mapping: Mapping,
     /// `[headers]`.

@@ -15,6 +15,7 @@ use crate::saml::IdpInitiated;
 mod addresses;
 mod all_at_once;
 mod environment;
+mod metadata_sources;
 mod mistakes;
 mod secrets;
 

@@ -92,7 +92,7 @@ impl Login {
         entropy: &dyn Entropy,
     ) -> Result<Finished, Refusal> {
         let claimed = match &envelope.issuer {
-            Some(issuer) => Some(self.idp_of_issuer(issuer)?),
+            Some(issuer) => Some(self.idp_of_issuer(issuer, now)?),
             None => None,
         };
         let Some(pending) = self.store.pending(request_id, now).await? else {
@@ -102,7 +102,7 @@ impl Login {
         if !posted.browsers.contains(&pending.browser) {
             return Err(refused(LoginError::BrowserMismatch));
         }
-        let idp = self.idp(&pending.idp).ok_or_else(|| refused(LoginError::UnknownIdp))?;
+        let idp = self.idp(&pending.idp, now).map_err(refused)?;
         if let Some(other) = claimed.filter(|claimed| claimed.id != idp.id) {
             return Err(refused(another_issuer("Response", &idp, &other)));
         }
@@ -131,7 +131,7 @@ impl Login {
     ) -> Result<Finished, Refusal> {
         let return_to = self.return_path(posted.relay_state.as_deref().unwrap_or_default());
         let idp = match &envelope.issuer {
-            Some(issuer) => self.idp_of_issuer(issuer),
+            Some(issuer) => self.idp_of_issuer(issuer, now),
             None => Err(SamlError::UnknownIssuer(String::new()).into()),
         };
         let idp = idp.map_err(|error| Refusal::from(error).towards(&return_to))?;
@@ -285,13 +285,6 @@ impl Login {
             }
         }
         Ok(false)
-    }
-
-    /// The IdP with this entity ID.
-    pub(super) fn idp_of_issuer(&self, issuer: &str) -> Result<Arc<IdentityProvider>, LoginError> {
-        let idps = self.idps.load();
-        let found = idps.iter().find(|idp| idp.entity_id == issuer).cloned();
-        found.ok_or_else(|| SamlError::UnknownIssuer(issuer.chars().take(200).collect()).into())
     }
 }
 

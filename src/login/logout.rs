@@ -90,8 +90,11 @@ impl Login {
         entropy: &dyn Entropy,
     ) -> Result<Next, LoginError> {
         let origin = session.origin();
-        let idp = self.idp(&origin.idp).filter(|idp| idp.entity_id == origin.issuer && self.can_tell(idp));
-        let Some(idp) = idp else { return Ok(Next::Nothing) };
+        let idp = match self.idp(&origin.idp, now) {
+            Ok(idp) if idp.entity_id == origin.issuer && self.can_tell(&idp) => idp,
+            Ok(_) | Err(LoginError::UnknownIdp) => return Ok(Next::Nothing),
+            Err(error) => return Err(error),
+        };
         let request_id = message_id(entropy);
         let pending = PendingLogout { request_id: request_id.clone(), idp: idp.id.clone(), return_to: return_to.clone() };
         let write = {

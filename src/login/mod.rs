@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::clock::Timestamp;
 use crate::identity::headers::HeaderPlan;
 use crate::identity::mapping::Mapping;
 use crate::public_url::PublicUrl;
 use crate::return_path::ReturnPath;
-use crate::saml::{IdentityProvider, ServiceProvider};
+use crate::saml::{IdentityProvider, SamlError, ServiceProvider};
 use crate::session::SessionSettings;
 use crate::store::Store;
 use finish::another_issuer;
@@ -38,8 +39,10 @@ pub struct LoginParts {
     pub prefix: String,
     /// What we are to every IdP.
     pub sp: ServiceProvider,
-    /// The IdPs, in the order of the configuration.
+    /// The IdPs whose metadata is known.
     pub idps: Vec<IdentityProvider>,
+    /// Short names of all IdPs, in the order of the configuration. Those that aren't among `idps` are waited for.
+    pub order: Vec<String>,
     /// `[identity]`.
     pub mapping: Mapping,
     /// `[headers]`.
@@ -53,12 +56,18 @@ pub struct LoginParts {
     pub verifications: usize,
 }
 
+/// An entity ID that two would have: whose it is already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its entity ID is that of {0} too")]
+pub struct EntityIdTaken(pub String);
+
 /// All login flows.
 pub struct Login {
     public_url: PublicUrl,
     prefix: String,
     sp: Arc<ServiceProvider>,
     idps: ArcSwap<Vec<Arc<IdentityProvider>>>,
+    order: Vec<String>,
     mapping: Mapping,
     headers: Arc<HeaderPlan>,
     session: SessionSettings,
@@ -74,6 +83,7 @@ impl Login {
             prefix: parts.prefix,
             sp: Arc::new(parts.sp),
             idps: ArcSwap::from_pointee(parts.idps.into_iter().map(Arc::new).collect()),
+            order: parts.order,
             mapping: parts.mapping,
             headers: parts.headers,
             session: parts.session,
@@ -82,7 +92,7 @@ impl Login {
         }
     }
 
-    /// The IdPs, in the order of the configuration.
+    /// The IdPs whose metadata is known, in the order of the configuration. It may be past its validUntil.
     pub fn idps(&self) -> Arc<Vec<Arc<IdentityProvider>>> {
         self.idps.load_full()
     }
@@ -91,6 +101,45 @@ impl Login {
     /// from the next response on.
     pub fn replace_idps(&self, idps: Vec<IdentityProvider>) {
         self.idps.store(Arc::new(idps.into_iter().map(Arc::new).collect()));
+    }
+
+    /// Puts an IdP, whose metadata was read anew, in the place of the one with its short name, or into its place in the order.
+    /// Others keep theirs.
+    ///
+    /// # Errors
+    /// When its entity ID is that of another one or ours: nobody could tell whose responses are whose.
+    pub fn put_idp(&self, idp: IdentityProvider) -> Result<(), EntityIdTaken> {
+        if idp.entity_id == self.sp.entity_id {
+            return Err(EntityIdTaken("samlgate itself".to_owned()));
+        }
+        let known = self.idps.load();
+        if let Some(other) = known.iter().find(|other| other.id != idp.id && other.entity_id == idp.entity_id) {
+            return Err(EntityIdTaken(other.id.clone()));
+        }
+        let idp = Arc::new(idp);
+        self.idps.rcu(|idps| {
+            let mut idps = Vec::clone(idps);
+            match idps.iter_mut().find(|known| known.id == idp.id) {
+                Some(place) => *place = Arc::clone(&idp),
+                None => idps.push(Arc::clone(&idp)),
+            }
+            let position = |id: &str| self.order.iter().position(|other| other == id).unwrap_or(usize::MAX);
+            idps.sort_by_key(|idp| position(&idp.id));
+            idps
+        });
+        Ok(())
+    }
+
+    /// Short names of all IdPs, in the order of the configuration: also of those whose metadata isn't known yet.
+    pub fn idp_ids(&self) -> Vec<String> {
+        let idps = self.idps.load();
+        let unordered = idps.iter().map(|idp| &idp.id).filter(|id| !self.order.contains(id));
+        self.order.iter().chain(unordered).cloned().collect()
+    }
+
+    /// What we are to every IdP.
+    pub fn service_provider(&self) -> &ServiceProvider {
+        &self.sp
     }
 
     /// Where a user may be sent: a path on this site that is none of our own endpoints (which would only send on in circles),
@@ -125,8 +174,31 @@ impl Login {
         }
     }
 
-    fn idp(&self, id: &str) -> Option<Arc<IdentityProvider>> {
-        self.idps.load().iter().find(|idp| idp.id == id).cloned()
+    /// The IdP with a short name, when it may be believed now.
+    ///
+    /// # Errors
+    /// `UnknownIdp`, `NoMetadata`, `MetadataExpired`.
+    fn idp(&self, id: &str, now: Timestamp) -> Result<Arc<IdentityProvider>, LoginError> {
+        match self.idps.load().iter().find(|idp| idp.id == id) {
+            Some(idp) => still_valid(idp, now),
+            None if self.order.iter().any(|known| known == id) => Err(LoginError::NoMetadata(id.to_owned())),
+            None => Err(LoginError::UnknownIdp),
+        }
+    }
+
+    /// The IdP with an entity ID, when it may be believed now.
+    ///
+    /// # Errors
+    /// `UnknownIssuer`, `NoMetadata` when it may be an IdP whose metadata isn't known yet, `MetadataExpired`.
+    fn idp_of_issuer(&self, issuer: &str, now: Timestamp) -> Result<Arc<IdentityProvider>, LoginError> {
+        let idps = self.idps.load();
+        if let Some(idp) = idps.iter().find(|idp| idp.entity_id == issuer) {
+            return still_valid(idp, now);
+        }
+        match self.order.iter().find(|id| !idps.iter().any(|idp| idp.id == **id)) {
+            Some(awaited) => Err(LoginError::NoMetadata(awaited.clone())),
+            None => Err(SamlError::UnknownIssuer(issuer.chars().take(200).collect()).into()),
+        }
     }
 
     /// Every URL at which logout messages may be addressed to us, the published ones first. What comes by SOAP may name the
@@ -140,6 +212,14 @@ impl Login {
 
     fn acs_urls(&self, idp: &IdentityProvider) -> Vec<String> {
         acs_urls(&self.sp, &self.public_url, &self.prefix, &idp.id)
+    }
+}
+
+/// What metadata says holds until its validUntil and no longer, also for a copy that couldn't be renewed.
+fn still_valid(idp: &Arc<IdentityProvider>, now: Timestamp) -> Result<Arc<IdentityProvider>, LoginError> {
+    match idp.valid_until.filter(|_| !idp.is_valid(now)) {
+        Some(until) => Err(LoginError::MetadataExpired(until.to_string())),
+        None => Ok(Arc::clone(idp)),
     }
 }
 

@@ -63,6 +63,18 @@ pub enum LoginError {
     /// The IdP was taken out of the configuration.
     #[error("this IdP is not configured any more")]
     UnknownIdp,
+    /// An IdP whose metadata could not be had since the start.
+    #[error(
+        "the metadata of {0} is not available yet, so nothing that it says can be believed; the log says why (metadata_failed), and \
+         it is tried again by itself"
+    )]
+    NoMetadata(String),
+    /// The metadata that we have has ended.
+    #[error(
+        "the metadata of this IdP ended at {0} (validUntil) and no newer one could be had; the log says why (metadata_failed); \
+         metadata_file must be replaced by a fresh copy"
+    )]
+    MetadataExpired(String),
     /// More responses than can be verified.
     #[error("too many sign-ins at once")]
     Busy,
@@ -87,6 +99,8 @@ impl LoginError {
             Self::GoesRound => "unsolicited_not_allowed",
             Self::LoggedOutAtIdp => "logged_out_at_idp",
             Self::UnknownIdp => "unknown_idp",
+            Self::NoMetadata(_) => "metadata_unavailable",
+            Self::MetadataExpired(_) => "metadata_expired",
             Self::Busy => "busy",
             Self::Internal => "internal_error",
         }
@@ -104,7 +118,7 @@ impl LoginError {
                 | SamlError::DuplicateId(_),
             )
             | Self::Logout(LogoutError::Query(_) | LogoutError::NotDeflated(_)) => Fault::Malformed,
-            Self::Store(_) | Self::Busy => Fault::Unavailable,
+            Self::Store(_) | Self::Busy | Self::NoMetadata(_) | Self::MetadataExpired(_) => Fault::Unavailable,
             Self::Request(_) | Self::Internal => Fault::Internal,
             _ => Fault::Refused,
         }
@@ -213,6 +227,9 @@ fn hint(code: &str) -> &'static str {
             "Your account may not use this application. Please ask your administrator for access."
         }
         "store_unavailable" | "busy" => "This service can't sign anybody in at the moment. Please try again in a minute.",
+        "metadata_unavailable" | "metadata_expired" => {
+            "Your identity provider's details (its metadata) are not available here at the moment. Please try again in a few minutes; if that doesn't help, tell your administrator."
+        }
         "too_large" | "not_base64" | "not_xml" | "forbidden_xml" | "wrong_document" | "duplicate_id" => {
             "What arrived here is not an answer of an identity provider. Please try again."
         }

@@ -44,7 +44,7 @@ impl Login {
     /// No such IdP, a request that can't be written, a store that is away, too many logins that begin at once.
     pub async fn start(&self, wish: Wish, now: Timestamp, entropy: &dyn Entropy) -> Result<Begun, Refusal> {
         let refused = |error: LoginError| Refusal::from(error).by(&wish.idp).towards(&wish.return_to);
-        let idp = self.idp(&wish.idp).ok_or_else(|| refused(LoginError::UnknownIdp))?;
+        let idp = self.idp(&wish.idp, now).map_err(refused)?;
         let request_id = message_id(entropy);
         let relay_state = public_id(entropy);
         let write = {

@@ -24,6 +24,21 @@ pub(super) fn signed(message: &impl Message, key: &SpKey) -> Result<String, Requ
     fill_in(&xml.into_string(), key)
 }
 
+/// A document with that ID, its signature standing where `write` calls for it.
+///
+/// # Errors
+/// `Signing`.
+pub(super) fn signed_with(
+    id: &str,
+    key: &SpKey,
+    write: impl FnOnce(&mut XmlWriter, Box<dyn FnOnce(&mut XmlWriter) + '_>),
+) -> Result<String, RequestError> {
+    let method = signature_method(key.kind)?;
+    let mut xml = XmlWriter::new();
+    write(&mut xml, Box::new(|xml| signature_template(xml, id, method, key.certificate())));
+    fill_in(&xml.into_string(), key)
+}
+
 /// The message with its signature, in a SOAP 1.1 envelope (Bindings 3.2.2): what is signed is the message alone.
 ///
 /// # Errors

@@ -15,19 +15,48 @@ use super::xml::{Element, is_space};
 pub(in crate::saml) const MAX_OCTETS: usize = 256 * 1024;
 /// Deepest nesting of elements.
 const MAX_DEPTH: usize = 64;
-/// Most elements.
-const MAX_ELEMENTS: usize = 5000;
 /// Most attributes of an element, namespace declarations included.
 const MAX_ATTRIBUTES: usize = 64;
 /// Most namespace declarations in scope at one place: resolving a name costs this much.
 const MAX_NAMESPACES: usize = 64;
-/// Most namespace declarations in scope, summed over all elements: inclusive canonicalisation costs this much, twice.
-const MAX_NAMESPACE_COST: usize = 100_000;
 /// Longest ID, in octets.
 const MAX_ID: usize = 256;
 
 const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
+
+/// What differs between kinds of documents.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::saml) struct Limits {
+    /// Most octets, and how that is said.
+    octets: (usize, &'static str),
+    /// Most elements, and how that is said.
+    elements: (usize, &'static str),
+    /// Most namespace declarations in scope, summed over all elements: inclusive canonicalisation costs this much, twice.
+    namespace_cost: usize,
+    /// Whether a comment may stand inside a value. It may where only canonical octets are read, which have none.
+    comments_in_values: bool,
+}
+
+impl Limits {
+    /// A protocol message, from anybody.
+    const MESSAGE: Self = Self {
+        octets: (MAX_OCTETS, "more than 256 KiB"),
+        elements: (5000, "more than 5000 elements"),
+        namespace_cost: 100_000,
+        comments_in_values: false,
+    };
+
+    /// Metadata of at most so many octets, from where the operator said. An element costs at least four octets.
+    pub(in crate::saml) fn metadata(octets: usize) -> Self {
+        Self {
+            octets: (octets, "more octets than are read"),
+            elements: (octets / 4, "too many elements"),
+            namespace_cost: octets.saturating_mul(2),
+            comments_in_values: true,
+        }
+    }
+}
 
 /// A document that passed the guard.
 pub(in crate::saml) struct Guarded<'t> {
@@ -41,12 +70,20 @@ impl<'t> Guarded<'t> {
     /// # Errors
     /// `TooLarge`, `NotXml`, `ForbiddenXml`, `DuplicateId`.
     pub(in crate::saml) fn read(octets: &'t [u8]) -> Result<Self, SamlError> {
-        if octets.len() > MAX_OCTETS {
-            return Err(SamlError::TooLarge("more than 256 KiB"));
+        Self::read_within(octets, &Limits::MESSAGE)
+    }
+
+    /// Reads a document of another kind.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(in crate::saml) fn read_within(octets: &'t [u8], limits: &Limits) -> Result<Self, SamlError> {
+        if octets.len() > limits.octets.0 {
+            return Err(SamlError::TooLarge(limits.octets.1));
         }
         let text = std::str::from_utf8(octets).map_err(|_| SamlError::NotXml("not UTF-8".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        scan(text)?;
+        scan(text, limits)?;
         let document = Parser::new()
             .with_forbid_dtd(true)
             .with_forbid_entities(true)
@@ -54,7 +91,7 @@ impl<'t> Guarded<'t> {
             .parse(text)
             .map_err(|error| SamlError::NotXml(cut(&error.to_string())))?;
         check_declaration(&document)?;
-        check_tree(&document)?;
+        check_tree(&document, limits)?;
         Ok(Self { text, document })
     }
 
@@ -76,7 +113,7 @@ impl<'t> Guarded<'t> {
 
 /// Counts, in one pass, what costs a parser time, and refuses declarations and processing instructions. It needn't understand
 /// more of XML than where markup begins and ends: what it lets through is still parsed strictly.
-fn scan(text: &str) -> Result<(), SamlError> {
+fn scan(text: &str, limits: &Limits) -> Result<(), SamlError> {
     let mut rest = text;
     if let Some(declaration) = text.strip_prefix("<?xml").filter(|after| after.starts_with(is_space)) {
         rest = after(declaration, "?>")?;
@@ -103,14 +140,14 @@ fn scan(text: &str) -> Result<(), SamlError> {
             rest = tag.rest;
             elements += 1;
             namespaces += tag.namespaces;
-            if elements > MAX_ELEMENTS {
-                return Err(SamlError::TooLarge("more than 5000 elements"));
+            if elements > limits.elements.0 {
+                return Err(SamlError::TooLarge(limits.elements.1));
             }
             if tag.attributes > MAX_ATTRIBUTES {
                 return Err(SamlError::TooLarge("an element with more than 64 attributes"));
             }
             namespace_cost += namespaces;
-            if namespaces > MAX_NAMESPACES || namespace_cost > MAX_NAMESPACE_COST {
+            if namespaces > MAX_NAMESPACES || namespace_cost > limits.namespace_cost {
                 return Err(SamlError::TooLarge("too many namespaces"));
             }
             if tag.empty {
@@ -185,7 +222,7 @@ fn check_declaration(document: &Document<'_>) -> Result<(), SamlError> {
 }
 
 /// One walk over all nodes.
-fn check_tree(document: &Document<'_>) -> Result<(), SamlError> {
+fn check_tree(document: &Document<'_>, limits: &Limits) -> Result<(), SamlError> {
     let mut ids = HashSet::new();
     for node in document.descendants(document.root()) {
         match document.node_kind(node) {
@@ -201,7 +238,7 @@ fn check_tree(document: &Document<'_>) -> Result<(), SamlError> {
                         _ => {}
                     }
                 }
-                if comment && text {
+                if comment && text && !limits.comments_in_values {
                     return Err(SamlError::ForbiddenXml("a comment inside a value"));
                 }
             }

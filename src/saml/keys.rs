@@ -97,6 +97,23 @@ impl TrustedCertificate {
     }
 }
 
+impl TrustedCertificate {
+    /// SHA-256 of the certificate in hexadecimal, as tools for certificates show it, without colons.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.der)
+    }
+}
+
+/// SHA-256 of a certificate in hexadecimal.
+pub fn fingerprint(der: &[u8]) -> String {
+    use fmt::Write as _;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
 fn first_certificate(pem: &[u8]) -> Result<CertificateDer<'static>, KeyError> {
     CertificateDer::from_pem_slice(pem).map_err(|error| KeyError::Unreadable(format!("no PEM certificate: {error}")))
 }
@@ -247,6 +264,12 @@ impl SpKey {
     /// The certificate, DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+
+    /// notAfter of the certificate, in seconds since the epoch.
+    pub fn not_after(&self) -> Option<i64> {
+        let (_, certificate) = X509Certificate::from_der(&self.certificate).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// Whether the key is long enough to sign and to be published. A shorter one only decrypts.

@@ -1,6 +1,7 @@
 //! Reading an IdP's metadata (SAML 2.0 Metadata), namespace-aware and without recursion.
 //!
-//! A signature over the metadata is not looked at yet: what is read here is as trustworthy as the way it came.
+//! Without a pinned certificate what is read here is as trustworthy as the way it came: signatures are passed over. With one, only
+//! octets that it signed are read.
 
 mod certificates;
 mod entities;
@@ -8,6 +9,7 @@ mod error;
 mod guard;
 pub(crate) mod location;
 mod role;
+mod signed;
 mod validity;
 
 use std::time::Duration;
@@ -109,6 +111,20 @@ pub fn read_idp_within(
 ) -> Result<IdpMetadata, MetadataError> {
     let text = guard::admit(xml, max_octets)?;
     read_entity(&choose(text, entity_id)?, now)
+}
+
+/// As [`read_idp`], when the document's root must be signed by one of `signers` (Metadata 3): only what that signature covers is
+/// read.
+///
+/// # Errors
+/// As [`read_idp`]; `Unsigned`, `Signature`.
+pub fn read_signed_idp(
+    xml: &[u8],
+    signers: &TrustAnchors,
+    entity_id: Option<&str>,
+    now: Timestamp,
+) -> Result<IdpMetadata, MetadataError> {
+    read_idp(&signed::octets(xml, signers, MAX_OCTETS)?, entity_id, now)
 }
 
 /// Finds the one IdP that is meant.

@@ -34,7 +34,7 @@ pub use envelope::{Envelope, peek};
 pub use error::SamlError;
 pub use expectations::{Check, Checks, Compat, Expectations, Expected};
 pub use keys::{KeyError, KeyKind, SpKey, TrustAnchors, TrustedCertificate};
-pub use metadata::{IdpMetadata, MetadataError, read_idp};
+pub use metadata::{IdpMetadata, MetadataError, read_idp, read_signed_idp};
 pub use outgoing::Outgoing;
 pub use post_form::PostForm;
 pub use provider::{Binding, Endpoint, IdentityProvider, IdpInitiated, NameIdFormat, RequestBinding, ServiceProvider};

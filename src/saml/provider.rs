@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::expectations::Compat;
 use super::keys::{SpKey, TrustAnchors};
 use super::metadata::IdpMetadata;
+use crate::clock::Timestamp;
 
 /// How a message travels (Bindings 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,8 @@ pub struct IdentityProvider {
     pub anchors: TrustAnchors,
     /// What was skipped in the metadata and why, for the log.
     pub warnings: Vec<String>,
+    /// The metadata's validUntil: from then on the IdP is believed nothing.
+    pub valid_until: Option<Timestamp>,
     /// Unsolicited responses.
     pub idp_initiated: IdpInitiated,
     /// AuthnRequest's binding.
@@ -130,6 +133,7 @@ impl IdentityProvider {
             wants_signed_requests: metadata.wants_signed_requests,
             anchors: metadata.anchors,
             warnings: metadata.warnings,
+            valid_until: metadata.valid_until,
             idp_initiated: IdpInitiated::default(),
             request_binding: RequestBinding::default(),
             compat: Compat::default(),
@@ -138,6 +142,11 @@ impl IdentityProvider {
             force_authn: false,
             authn_context: Vec::new(),
         }
+    }
+
+    /// Whether its metadata still holds (Metadata 2.3.2: validUntil).
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| now < until)
     }
 }
 

@@ -45,6 +45,11 @@ impl SignedXml {
         &self.octets
     }
 
+    /// What is to be read, alone.
+    pub(in crate::saml) fn into_octets(self) -> Vec<u8> {
+        self.octets
+    }
+
     /// How many signatures there were, all good.
     pub(in crate::saml) fn signatures(&self) -> usize {
         self.signatures
@@ -81,10 +86,7 @@ pub(in crate::saml) fn verify(
         return Err(SamlError::AlgorithmForbidden("Response and Assertion are signed with keys of different kinds".to_owned()));
     }
 
-    let context = DsigContext::new(trusted_keys(anchors, family)?)
-        .with_trusted_keys_only(true)
-        .with_strict_verification(true)
-        .with_require_reference_digests(true);
+    let context = strict_context(anchors, family)?;
     let document = guarded.document();
     let results = bergshamra::dsig::verify::verify_all_document_with_source(&context, document, Some(guarded.text()))
         .map_err(|_| SamlError::SignatureInvalid("it cannot be processed"))?;
@@ -106,6 +108,36 @@ pub(in crate::saml) fn verify(
         Some(octets) => Ok(SignedXml { octets, signatures, family, sha1 }),
         None => Err(SamlError::SignatureMissing),
     }
+}
+
+/// Verifies the one signature of a document's root, whatever signatures stand below it: those of a federation's members in its
+/// metadata are nobody's business here, and are part of what the root's covers.
+///
+/// # Errors
+/// As [`verify`].
+pub(in crate::saml) fn verify_root(
+    guarded: &Guarded<'_>,
+    placed: Placed<'_>,
+    anchors: &TrustAnchors,
+) -> Result<SignedXml, SamlError> {
+    // The root and the whole document are the same to canonicalisation without comments, and some tools sign the latter.
+    let compat = Compat { empty_reference: true, ..Compat::default() };
+    let form = SignatureForm::read(placed.signature, placed.signed, compat)?;
+    let context = strict_context(anchors, form.family)?;
+    let document = guarded.document();
+    // The engine takes the first one in document order; that it is the one we mean is seen from its result.
+    let result = bergshamra::dsig::verify::verify_document_with_source(&context, document, Some(guarded.text()))
+        .map_err(|_| SamlError::SignatureInvalid("it cannot be processed"))?;
+    require_valid(&[result], &form)?;
+    let octets = signed_octets(document, &form)?;
+    Ok(SignedXml { octets, signatures: 1, family: form.family, sha1: form.uses_sha1() })
+}
+
+fn strict_context(anchors: &TrustAnchors, family: KeyFamily) -> Result<DsigContext, SamlError> {
+    Ok(DsigContext::new(trusted_keys(anchors, family)?)
+        .with_trusted_keys_only(true)
+        .with_strict_verification(true)
+        .with_require_reference_digests(true))
 }
 
 /// The certificates whose keys are of a kind.

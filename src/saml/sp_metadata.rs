@@ -4,8 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use uppsala::XmlWriter;
 
+use super::enveloped;
 use super::keys::{KeyKind, SpKey};
 use super::provider::ServiceProvider;
+use super::request::RequestError;
+use crate::clock::Timestamp;
 
 const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
 const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
@@ -20,16 +23,44 @@ const ENCRYPTION: [&str; 5] = [
 ];
 
 /// Writes the EntityDescriptor. It has no validUntil: IdPs keep an uploaded file for years, and must not stop at a date.
+pub fn write(sp: &ServiceProvider) -> String {
+    write_until(sp, None)
+}
+
+/// As [`write`], with a validUntil (Metadata 2.3.2).
+pub fn write_until(sp: &ServiceProvider, valid_until: Option<Timestamp>) -> String {
+    let mut xml = XmlWriter::new();
+    xml.write_declaration();
+    descriptor(&mut xml, sp, None, valid_until, |_| {});
+    xml.into_string()
+}
+
+/// As [`write_until`], signed by the first key as a whole (Metadata 3). `id` names the document in its signature.
+///
+/// # Errors
+/// Without a key that may sign.
+pub fn write_signed(sp: &ServiceProvider, id: &str, valid_until: Option<Timestamp>) -> Result<String, RequestError> {
+    let key = sp.keys.first().filter(|key| key.may_sign()).ok_or(RequestError::NoKey)?;
+    enveloped::signed_with(id, key, |xml, signature| descriptor(xml, sp, Some(id), valid_until, signature))
+}
+
+/// The EntityDescriptor, with `signature` writing at the place of its Signature.
 ///
 /// Every KeyDescriptor says its use, because Keycloak passes over those that don't. Keys of elliptic curves only sign: no
 /// IdP encrypts for them.
-pub fn write(sp: &ServiceProvider) -> String {
-    let mut xml = XmlWriter::new();
-    xml.write_declaration();
-    xml.start_element(
-        "md:EntityDescriptor",
-        &[("xmlns:md", "urn:oasis:names:tc:SAML:2.0:metadata"), ("entityID", sp.entity_id.as_str())],
-    );
+fn descriptor(
+    xml: &mut XmlWriter,
+    sp: &ServiceProvider,
+    id: Option<&str>,
+    valid_until: Option<Timestamp>,
+    signature: impl FnOnce(&mut XmlWriter),
+) {
+    let valid_until = valid_until.map(|until| until.to_string());
+    let mut attributes = vec![("xmlns:md", "urn:oasis:names:tc:SAML:2.0:metadata"), ("entityID", sp.entity_id.as_str())];
+    attributes.extend(id.map(|id| ("ID", id)));
+    attributes.extend(valid_until.as_deref().map(|until| ("validUntil", until)));
+    xml.start_element("md:EntityDescriptor", &attributes);
+    signature(xml);
     xml.start_element(
         "md:SPSSODescriptor",
         &[
@@ -39,10 +70,10 @@ pub fn write(sp: &ServiceProvider) -> String {
         ],
     );
     for key in sp.keys.iter().filter(|key| key.may_sign()) {
-        key_descriptor(&mut xml, key, "signing", &[]);
+        key_descriptor(xml, key, "signing", &[]);
     }
     for key in sp.keys.iter().filter(|key| matches!(key.kind, KeyKind::Rsa(_)) && key.may_sign()) {
-        key_descriptor(&mut xml, key, "encryption", &ENCRYPTION);
+        key_descriptor(xml, key, "encryption", &ENCRYPTION);
     }
     if let (Some(slo_url), Some(soap_url)) = (&sp.slo_url, sp.soap_slo_url()) {
         for (binding, url) in [(REDIRECT, slo_url), (POST, slo_url), (SOAP, &soap_url)] {
@@ -64,7 +95,6 @@ pub fn write(sp: &ServiceProvider) -> String {
     }
     xml.end_element("md:SPSSODescriptor");
     xml.end_element("md:EntityDescriptor");
-    xml.into_string()
 }
 
 fn key_descriptor(xml: &mut XmlWriter, key: &SpKey, purpose: &str, methods: &[&str]) {

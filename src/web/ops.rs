@@ -1,5 +1,7 @@
 //! The ops address: health, metrics, and the operator's view of sessions. Nothing of it is on the public address.
 
+mod trust;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -7,13 +9,15 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use crate::clock::Clock;
+use crate::login::Login;
+use crate::metadata::Board;
 use crate::session::Session;
 use crate::store::{Store, StoreError, Which};
 
@@ -29,20 +33,25 @@ pub struct OpsParts {
     pub clock: Arc<dyn Clock>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// The IdPs.
+    pub login: Arc<Login>,
+    /// How their metadata does.
+    pub board: Arc<Board>,
 }
 
 /// The peer of a connection to the ops address; whoever serves [`router`] puts it into each request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct OpsPeer(pub IpAddr);
 
-/// `/livez`, `/readyz`, `/metrics`, `/sessions`.
+/// `/livez`, `/readyz`, `/metrics`, `/sessions`, `/metadata/refresh`.
 ///
 /// Browsers are refused: a page that an operator has open must not reach an address on loopback by way of the browser. And
-/// sessions are shown and ended for peers on this machine only, since in a pod the ops address is open to the cluster.
+/// sessions are shown and ended (and sources of metadata bothered) for peers on this machine only, since in a pod the ops address is open to the cluster.
 pub fn router(parts: OpsParts) -> Router {
     let sessions = Router::new()
         .route("/sessions", get(list).delete(revoke_user))
         .route("/sessions/{sid}", delete(revoke))
+        .route("/metadata/refresh", post(refresh_metadata))
         .layer(middleware::from_fn(refuse_other_machines));
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
@@ -58,7 +67,7 @@ async fn refuse_other_machines(request: Request, next: Next) -> Response {
     let here = request.extensions().get::<OpsPeer>().is_some_and(|peer| peer.0.to_canonical().is_loopback());
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     if !here || !host.is_none_or(is_loopback) {
-        return (StatusCode::FORBIDDEN, "sessions are shown on this machine only\n").into_response();
+        return (StatusCode::FORBIDDEN, "only for this machine\n").into_response();
     }
     next.run(request).await
 }
@@ -86,15 +95,24 @@ async fn refuse_browsers(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Ready when the store answers.
+/// Ready when the store answers and there has been metadata of at least one IdP. That it ended since then, or that others have none,
+/// is said and changes nothing: whoever is signed in still has work to do, and other instances have no more than this one.
 async fn ready(State(parts): State<OpsParts>) -> Response {
-    match parts.store.sessions(1, parts.clock.now()).await {
-        Ok(_) => Json(serde_json::json!({"ready": true, "store": "ok"})).into_response(),
-        Err(error) => {
-            let body = Json(serde_json::json!({"ready": false, "store": error.to_string()}));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
+    let now = parts.clock.now();
+    let store = parts.store.sessions(1, now).await;
+    let idps = trust::states(&parts.login, &parts.board, now);
+    let ready = store.is_ok() && !parts.login.idps().is_empty();
+    let store = store.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
+    let body = Json(serde_json::json!({"ready": ready, "store": store, "identity_providers": idps}));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, body).into_response()
+}
+
+/// Looks at all sources of metadata now.
+async fn refresh_metadata(State(parts): State<OpsParts>) -> Response {
+    info!(event = "metadata_refresh_wanted", "an operator wants the metadata of all identity providers now");
+    parts.board.refresh_now();
+    (StatusCode::ACCEPTED, "the log and /readyz say what comes of it\n").into_response()
 }
 
 async fn metrics(State(parts): State<OpsParts>) -> Response {
@@ -103,7 +121,8 @@ async fn metrics(State(parts): State<OpsParts>) -> Response {
     let _ = tokio::task::spawn_blocking(move || store.sweep(now)).await;
     metrics::gauge!("samlgate_sessions").set(parts.store.session_count() as f64);
     metrics::gauge!("samlgate_pending_logins").set(parts.store.pending_count() as f64);
-    let text = parts.metrics.render();
+    let mut text = parts.metrics.render();
+    text.push_str(&trust::metrics(&parts.login, &parts.board, parts.clock.now()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

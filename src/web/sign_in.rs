@@ -76,8 +76,7 @@ impl Site {
                 "Your browser sends two session cookies, and one of them is not ours. Delete this site's cookies and try again.";
             return self.refuse(Problem::BadRequest(what), headers, context);
         }
-        let idps = self.parts.login.idps();
-        if idps.len() > 1 {
+        if self.parts.login.idp_ids().len() > 1 {
             let chooser = refusal::try_again(&self.path("/login"), &return_to, None);
             let chooser = redirect(StatusCode::FOUND, &chooser);
             return chooser.unwrap_or_else(|| self.refuse(Problem::Internal, headers, context));
@@ -87,13 +86,13 @@ impl Site {
 
     /// The only IdP, the one that is asked for, or the question which one.
     async fn choose(&self, asked: Asked, headers: &HeaderMap, context: &RequestContext) -> Reply {
-        let idps = self.parts.login.idps();
+        let idps = self.parts.login.idp_ids();
         let idp = match (&asked.idp, idps.as_slice()) {
-            (Some(id), all) if all.iter().any(|idp| idp.id == *id) => id.clone(),
+            (Some(id), all) if all.contains(id) => id.clone(),
             (Some(_), _) => {
                 return self.refuse(Problem::BadRequest("There is no identity provider with this name."), headers, context);
             }
-            (None, [only]) => only.id.clone(),
+            (None, [only]) => only.clone(),
             (None, all) => {
                 let endpoint = self.path(if asked.test { "/test" } else { "/login" });
                 let force = if asked.force { "&force=true" } else { "" };
@@ -101,7 +100,7 @@ impl Site {
                     href: format!("{}{force}", refusal::try_again(&endpoint, &asked.return_to, Some(id))),
                     label: id.to_owned(),
                 };
-                let links = all.iter().map(|idp| link(&idp.id)).collect();
+                let links = all.iter().map(|id| link(id)).collect();
                 return page(StatusCode::OK, &ChooserPage { links }, Forms::None);
             }
         };

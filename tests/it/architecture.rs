@@ -11,6 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["proxy"],
     &["web"],
+    &["metadata"],
     &["login"],
     &["store"],
     &["session"],

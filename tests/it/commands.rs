@@ -33,29 +33,29 @@ required = true
 "#;
 const AT: &str = "2026-03-01T12:00:30Z";
 
-fn samlgate() -> Command {
+pub(crate) fn samlgate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_samlgate"));
     command.env_clear();
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     samlgate().args(arguments).output().expect("the binary runs")
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A folder with a good configuration.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
         folder.write("samlgate.toml", CONFIG);
         folder.write("idp.xml", &FakeIdp::new(IDP).metadata(SSO));
@@ -64,16 +64,16 @@ impl Folder {
         folder
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_string_lossy().into_owned()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.path().join(name), text).expect("a file can be written");
     }
 
     /// The configuration with a text replaced, under a name of its own.
-    fn changed(&self, name: &str, from: &str, to: &str) -> String {
+    pub(crate) fn changed(&self, name: &str, from: &str, to: &str) -> String {
         assert!(CONFIG.contains(from), "{from}");
         self.write(name, &CONFIG.replace(from, to));
         self.path(name)

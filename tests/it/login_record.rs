@@ -124,10 +124,10 @@ async fn logouts_are_counted_and_logged_once_without_a_secret() {
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::Work;
+use super::metadata_sources::Signers;
+use super::{Work, metadata_sources};
 use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
+use crate::metadata::{Source, Template};
 use crate::saml::{
     Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, TrustedCertificate, read_idp,
+    read_signed_idp,
 };
 
 /// Longest short name: it stands in URLs and metrics.
@@ -17,12 +20,23 @@ const LONGEST_SKEW: Duration = Duration::from_secs(3600);
 /// No login takes longer from the IdP to us.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
+/// `[[idp]]`, all of them.
+#[derive(Default)]
+pub(super) struct IdentityProviders {
+    /// Those whose metadata is known.
+    pub(super) known: Vec<IdentityProvider>,
+    /// Where the metadata of those comes from whose metadata can change.
+    pub(super) sources: Vec<Source>,
+    /// All short names, in order.
+    pub(super) order: Vec<String>,
+}
+
 /// All usable IdPs.
-pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<'_>) -> Vec<IdentityProvider> {
+pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<'_>) -> IdentityProviders {
     if sections.is_empty() {
         work.report.problem("idp", "is missing; at least one [[idp]] with an id and a metadata_file is needed");
     }
-    let mut idps: Vec<IdentityProvider> = Vec::new();
+    let (mut idps, mut sources, mut order): (Vec<IdentityProvider>, Vec<Source>, Vec<String>) = Default::default();
     for (at, section) in sections.iter().enumerate() {
         let key = format!("idp.{at}");
         let id = id(section.id.as_deref(), &key, work);
@@ -32,20 +46,42 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
             work.report.problem(format!("{key}.id"), format!("{id:?} is the id of another IdP too; ids must differ"));
         }
         let compat = compat(section, &key, work);
+        let signers = metadata_sources::signers(section, &key, work);
+        let metadata = metadata(section, &key, &signers, work);
         judge_settings(section, &key, work);
-        let Some(metadata) = metadata(section, &key, work) else { continue };
-        judge_metadata(&metadata, section, &key, sign_requests, work);
+        // Whatever the short name is like.
+        let provider = metadata.map(|metadata| idp(section, id.as_deref().unwrap_or("?").to_owned(), metadata, compat));
+        if let Some(provider) = &provider {
+            judge(provider, &key, sign_requests, work);
+        }
         let Some(id) = id else { continue };
-        if let Some(other) = idps.iter().find(|other| other.entity_id == metadata.entity_id) {
+        order.push(id.clone());
+        let template = template(section, &id, compat, sign_requests);
+        sources.extend(metadata_sources::of(section, &id, &key, signers, template, work));
+        let Some(provider) = provider else { continue };
+        if let Some(other) = idps.iter().find(|other| other.entity_id == provider.entity_id) {
             let what = format!(
                 "has the entity ID of {:?}, {:?}; a response couldn't be told to be of either",
                 other.id, other.entity_id
             );
             work.report.problem(&key, what);
         }
-        idps.push(idp(section, id, metadata, compat));
+        idps.push(provider);
     }
-    idps
+    IdentityProviders { known: idps, sources, order }
+}
+
+/// What is done with metadata that is read while samlgate runs.
+fn template(section: &IdpSection, id: &str, compat: Compat, sign_requests: bool) -> Template {
+    let (section, id) = (section.clone(), id.to_owned());
+    Template::new(move |metadata| {
+        let mut idp = idp(&section, id.clone(), metadata, compat);
+        idp.warnings.extend(unsigned_requests(&idp, sign_requests));
+        match missing_binding(&idp) {
+            Some(name) => Err(format!("the IdP takes no login requests by {name}, which request_binding demands")),
+            None => Ok(idp),
+        }
+    })
 }
 
 fn id(text: Option<&str>, key: &str, work: &mut Work<'_>) -> Option<String> {
@@ -63,20 +99,20 @@ fn id(text: Option<&str>, key: &str, work: &mut Work<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// From exactly one of metadata_file, metadata_xml, or entity_id with sso_url and certificates.
-fn metadata(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Option<IdpMetadata> {
+/// From exactly one of metadata_file, metadata_xml, or entity_id with sso_url and certificates. `None` for a metadata_url too: what is
+/// there is nobody's mistake in the configuration.
+fn metadata(section: &IdpSection, key: &str, signers: &Signers, work: &mut Work<'_>) -> Option<IdpMetadata> {
     let by_hand = section.sso_url.is_some() || section.slo_url.is_some() || !section.certificates.is_empty();
     let ways = [section.metadata_file.is_some(), section.metadata_xml.is_some(), section.metadata_url.is_some(), by_hand];
     match ways.iter().filter(|way| **way).count() {
         1 => {}
         0 => {
-            let what =
-                "has no metadata; set metadata_file to the XML file that the IdP offers, or entity_id, sso_url and certificates";
+            let what = "has no metadata; set metadata_url or metadata_file to what the IdP offers, or entity_id, sso_url and certificates";
             work.report.problem(key, what);
             return None;
         }
         _ => {
-            let what = "is described twice; keep one of metadata_file, metadata_xml, or sso_url with certificates";
+            let what = "is described twice; keep one of metadata_url, metadata_file, metadata_xml, or sso_url with certificates";
             work.report.problem(key, what);
             return None;
         }
@@ -93,7 +129,13 @@ fn metadata(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Option<IdpM
         (None, Some(text)) => (format!("{key}.metadata_xml"), text.as_bytes().to_vec()),
         (None, None) => return None,
     };
-    let read = read_idp(&xml, section.entity_id.as_deref(), work.now).map_err(|error| match error {
+    let entity_id = section.entity_id.as_deref();
+    let read = match signers {
+        Signers::Anybody => read_idp(&xml, entity_id, work.now),
+        Signers::Pinned(signers) => read_signed_idp(&xml, signers, entity_id, work.now),
+        Signers::Unusable => return None,
+    };
+    let read = read.map_err(|error| match error {
         MetadataError::SeveralIdps { .. } => format!("{error}; say which with entity_id"),
         error => error.to_string(),
     });
@@ -173,8 +215,36 @@ fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) 
     }
 }
 
+/// Whether the settings go with what the metadata says.
+fn judge(idp: &IdentityProvider, key: &str, sign_requests: bool, work: &mut Work<'_>) {
+    for warning in &idp.warnings {
+        work.report.warning(key, format!("({}) {warning}", idp.id));
+    }
+    for certificate in idp.anchors.certificates() {
+        work.warn_of_end(key, &format!("a certificate of {}", idp.id), Some(certificate.not_after));
+    }
+    if let Some(name) = missing_binding(idp) {
+        work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
+    }
+    if let Some(what) = unsigned_requests(idp, sign_requests) {
+        work.report.warning("sp.sign_requests", what);
+    }
+}
+
+/// What is to be said when the IdP wants signatures that it doesn't get.
+fn unsigned_requests(idp: &IdentityProvider, sign_requests: bool) -> Option<String> {
+    let unmet = idp.wants_signed_requests && !sign_requests;
+    unmet.then(|| format!("is false, but {} wants signed login requests and will refuse others", idp.id))
+}
+
 /// Whether the settings make sense, whatever the metadata says.
 fn judge_settings(section: &IdpSection, key: &str, work: &mut Work<'_>) {
+    if section.metadata_url.is_none() && section.refresh != IdpSection::default().refresh {
+        work.report.warning(
+            format!("{key}.refresh"),
+            "has no effect without metadata_url; a metadata_file is looked at every 10 seconds",
+        );
+    }
     if section.idp_initiated == IdpInitiatedWord::Accept {
         let what = "is accept: whoever steals or plants an unused response can sign a browser in with it; restart is safe and works alike";
         work.report.warning(format!("{key}.idp_initiated"), what);
@@ -201,27 +271,12 @@ fn judge_settings(section: &IdpSection, key: &str, work: &mut Work<'_>) {
     }
 }
 
-/// Whether the settings go with what the metadata says.
-fn judge_metadata(metadata: &IdpMetadata, section: &IdpSection, key: &str, sign_requests: bool, work: &mut Work<'_>) {
-    let id = section.id.as_deref().unwrap_or("?");
-    for warning in &metadata.warnings {
-        work.report.warning(key, format!("({id}) {warning}"));
-    }
-    for certificate in metadata.anchors.certificates() {
-        work.warn_of_end(key, &format!("a certificate of {id}"), Some(certificate.not_after));
-    }
-    let wanted = match section.request_binding {
-        RequestBindingWord::Auto => None,
-        RequestBindingWord::Redirect => Some((Binding::Redirect, "HTTP-Redirect")),
-        RequestBindingWord::Post => Some((Binding::Post, "HTTP-POST")),
+/// The binding that is demanded for login requests, when the IdP doesn't take them by it.
+fn missing_binding(idp: &IdentityProvider) -> Option<&'static str> {
+    let (binding, name) = match idp.request_binding {
+        RequestBinding::Auto => return None,
+        RequestBinding::Redirect => (Binding::Redirect, "HTTP-Redirect"),
+        RequestBinding::Post => (Binding::Post, "HTTP-POST"),
     };
-    if let Some((binding, name)) = wanted
-        && !metadata.sso.iter().any(|endpoint| endpoint.binding == binding)
-    {
-        work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
-    }
-    if metadata.wants_signed_requests && !sign_requests {
-        let what = format!("is false, but {id} wants signed login requests and will refuse others");
-        work.report.warning("sp.sign_requests", what);
-    }
+    (!idp.sso.iter().any(|endpoint| endpoint.binding == binding)).then_some(name)
 }

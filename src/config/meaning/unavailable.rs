@@ -1,9 +1,7 @@
 //! Keys that later versions fill: refused, never silently ignored.
 
 use crate::config::problems::Report;
-use crate::config::sections::{
-    EmailConflict, File, FirstLogin, IdpSection, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind,
-};
+use crate::config::sections::{EmailConflict, File, FirstLogin, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind};
 
 /// Refuses whatever is set and would have no effect.
 pub(super) fn refuse(file: &File, report: &mut Report) {
@@ -13,12 +11,6 @@ pub(super) fn refuse(file: &File, report: &mut Report) {
         }
     };
     const AWAY: &str = "take it away";
-    for (at, idp) in file.idp.iter().enumerate() {
-        let key = |name: &str| format!("idp.{at}.{name}");
-        set(&key("metadata_url"), idp.metadata_url.is_some(), "save the metadata to a file and name it in metadata_file");
-        set(&key("metadata_signing_certificate"), idp.metadata_signing_certificate.is_some(), AWAY);
-        set(&key("refresh"), idp.refresh != IdpSection::default().refresh, AWAY);
-    }
     let signature = &file.headers.signature;
     set("headers.signature.algorithm", signature.algorithm != SignatureAlgorithm::Off, "use \"off\"");
     set("headers.signature.key", signature.key.is_some() || signature.key_file.is_some(), AWAY);

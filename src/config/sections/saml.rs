@@ -56,11 +56,11 @@ pub(in crate::config) struct IdpSection {
     pub(in crate::config) id: Option<String>,
     /// The metadata's file (XML).
     pub(in crate::config) metadata_file: Option<String>,
-    /// Not available in this version: where the metadata is fetched from.
+    /// Where the metadata is fetched from, by https. {entity_id} in it stands for entity_id, escaped (a metadata query service).
     pub(in crate::config) metadata_url: Option<String>,
     /// The metadata itself.
     pub(in crate::config) metadata_xml: Option<String>,
-    /// Not available in this version: the certificate that signs the metadata.
+    /// File (PEM) with the certificates of which one must have signed the metadata as a whole.
     pub(in crate::config) metadata_signing_certificate: Option<String>,
     /// With the metadata of a federation: which IdP. Without metadata: the IdP's entity ID.
     pub(in crate::config) entity_id: Option<String>,
@@ -70,7 +70,7 @@ pub(in crate::config) struct IdpSection {
     pub(in crate::config) slo_url: Option<String>,
     /// Without metadata: files (PEM) with the certificates that the IdP signs with.
     pub(in crate::config) certificates: Vec<String>,
-    /// How often metadata_url is read again; has no effect in this version.
+    /// How often metadata_url is read again, at the latest; validUntil and cacheDuration can only shorten it.
     pub(in crate::config) refresh: Span,
     /// What a login that the IdP started itself leads to: nothing, a login started here, or a session.
     pub(in crate::config) idp_initiated: IdpInitiatedWord,

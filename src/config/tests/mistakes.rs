@@ -132,7 +132,7 @@ groups = ["staff"]
     idp.0.id: "Main IdP" must be 1 to 32 small letters, digits, - and _: it stands in URLs and metrics
     idp.0.compat.0: "sha-1" is not one of sha1, aes-cbc, rsa-1.5, no-audience, empty-reference
     idp.0.metadata_file: DIR/missing.xml cannot be read: No such file or directory (os error 2)
-    idp.1: has no metadata; set metadata_file to the XML file that the IdP offers, or entity_id, sso_url and certificates
+    idp.1: has no metadata; set metadata_url or metadata_file to what the IdP offers, or entity_id, sso_url and certificates
     idp.2.id: "two" is the id of another IdP too; ids must differ
     idp.2.certificates: is missing; without metadata, entity_id, sso_url and certificates are needed
     sp.keys.0: the private key does not belong to the certificate
@@ -168,11 +168,6 @@ groups = ["staff"]
 fn what_later_versions_bring_is_refused_and_never_ignored() {
     let text = with(
         r#"
-[[idp]]
-id = "second"
-metadata_url = "https://idp.example.com/metadata"
-metadata_signing_certificate = "fed.crt"
-refresh = "2h"
 [headers.signature]
 algorithm = "ed25519"
 key = "sig.key"
@@ -208,9 +203,6 @@ otlp_endpoint = "http://127.0.0.1:4317"
     assert_eq!(
         keys,
         [
-            "idp.1.metadata_url",
-            "idp.1.metadata_signing_certificate",
-            "idp.1.refresh",
             "headers.signature.algorithm",
             "headers.signature.key",
             "access.0.max_auth_age",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::login::refusal::{LoginError, Refusal};
 use crate::login::verifying::Places;
-use crate::login::{Login, another_issuer};
+use crate::login::{Login, another_issuer, still_valid};
 use crate::return_path::ReturnPath;
 use crate::saml::logout::{
     AnswerParts, AnswerStatus, LogoutEnvelope, LogoutError, LogoutExpectations, LogoutMessage, LogoutRequest, LogoutStatus,
@@ -128,7 +128,7 @@ impl Login {
             Arrived::Redirect(_) | Arrived::Soap(_) => None,
         };
         let Attributed { idp, message, envelope } =
-            self.attribute(arrived).await.map_err(|error| Refused { kind, why: error.into() })?;
+            self.attribute(arrived, now).await.map_err(|error| Refused { kind, why: error.into() })?;
         kind = Some(envelope.kind);
         let refused = |error: LoginError| Refused { kind, why: Refusal::from(error).by(&idp.id) };
         if relay_state.as_ref().is_some_and(|state| state.len() > MAX_RELAY_STATE) {
@@ -161,9 +161,9 @@ impl Login {
     }
 
     /// Decodes a message and finds the IdP whose it is, or claims to be.
-    async fn attribute(&self, arrived: Arrived) -> Result<Attributed, LoginError> {
+    async fn attribute(&self, arrived: Arrived, now: Timestamp) -> Result<Attributed, LoginError> {
         let (message, envelope) = match arrived {
-            Arrived::Redirect(query) => return self.attribute_signed(query).await,
+            Arrived::Redirect(query) => return self.attribute_signed(query, now).await,
             Arrived::Post { kind, field, .. } => {
                 let read = move || -> Result<_, LogoutError> {
                     let octets = decode_response(&field)?;
@@ -178,7 +178,7 @@ impl Login {
             }
         };
         let idp = match &envelope.issuer {
-            Some(issuer) => self.idp_of_issuer(issuer)?,
+            Some(issuer) => self.idp_of_issuer(issuer, now)?,
             None => return Err(SamlError::UnknownIssuer(String::new()).into()),
         };
         Ok(Attributed { idp, message, envelope })
@@ -186,14 +186,14 @@ impl Login {
 
     /// By the Redirect binding the signature comes before everything else, so each IdP's keys are tried. IdPs may share a key;
     /// the issuer then tells them apart.
-    async fn attribute_signed(&self, query: String) -> Result<Attributed, LoginError> {
+    async fn attribute_signed(&self, query: String, now: Timestamp) -> Result<Attributed, LoginError> {
         let idps = self.idps.load_full();
         let work = move || {
             let mut why = LoginError::from(SamlError::UnknownIssuer(String::new()));
             for idp in idps.iter() {
                 match peek_signed_redirect(&query, &idp.anchors, idp.compat) {
                     Ok(envelope) if envelope.issuer.as_ref() == Some(&idp.entity_id) => {
-                        let idp = Arc::clone(idp);
+                        let idp = still_valid(idp, now)?;
                         return Ok(Attributed { idp, message: Message::Redirect(query), envelope });
                     }
                     Ok(envelope) => {
@@ -219,7 +219,7 @@ impl Login {
         let request_id = envelope.in_response_to.as_deref().ok_or(LogoutError::InResponseToMismatch)?;
         let pending = self.store.pending_logout(request_id, now).await?.ok_or(LogoutError::InResponseToMismatch)?;
         if pending.idp != idp.id {
-            let asked = self.idp(&pending.idp).ok_or(LoginError::UnknownIdp)?;
+            let asked = self.idp(&pending.idp, now)?;
             return Err(another_issuer("LogoutResponse", &asked, idp));
         }
         Ok(pending)

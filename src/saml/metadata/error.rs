@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::saml::error::SamlError;
+
 /// Why an IdP's metadata can't be used. The messages are for operators; what a document says is shown escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MetadataError {
@@ -70,6 +72,12 @@ pub enum MetadataError {
         /// What stands there.
         got: String,
     },
+    /// No signature, though a certificate is pinned.
+    #[error("the metadata is not signed as a whole, but metadata_signing_certificate is set")]
+    Unsigned,
+    /// Its signature is not that of a pinned certificate, or is of a form that isn't trusted.
+    #[error("the signature of the metadata is not believed: {0}")]
+    Signature(SamlError),
     /// No single sign-on service that we can talk to.
     #[error("the identity provider has no SingleSignOnService with the HTTP-Redirect or HTTP-POST binding")]
     NoSso,
@@ -105,6 +113,8 @@ impl MetadataError {
             Self::TenantTemplate(_) => "metadata_tenant_template",
             Self::Expired { .. } => "metadata_expired",
             Self::ValidUntil { .. } => "metadata_valid_until",
+            Self::Unsigned => "metadata_unsigned",
+            Self::Signature(_) => "metadata_signature",
             Self::NoSso => "metadata_no_sso",
             Self::Location { .. } => "metadata_location",
             Self::NoUsableKey(_) => "metadata_no_usable_key",

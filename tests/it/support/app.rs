@@ -16,7 +16,7 @@ use samlgate::token::SystemEntropy;
 use tempfile::TempDir;
 
 use super::browser::Browser;
-use super::fake_idp::{ACS, EMAIL, FakeIdp, ParsedRequest, ResponseBuilder, SP, parse_authn_request};
+use super::fake_idp::{ACS, EMAIL, FakeIdp, ParsedRequest, ResponseBuilder, SP, SP_OLD_CERTIFICATE, parse_authn_request};
 use super::page::Page;
 use super::upstream::{Seen, Then, Upstream};
 
@@ -33,6 +33,7 @@ pub(crate) const COOKIE: &str = "__Host-samlgate";
 
 const SP_KEY: &str = include_str!("../../fixtures/sp.key");
 pub(crate) const SP_CERTIFICATE: &str = include_str!("../../fixtures/sp.crt");
+const SP_OLD_KEY: &str = include_str!("../../fixtures/sp-old.key");
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(crate) const fn minutes(minutes: u64) -> Duration {
 /// What differs from the usual configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
+    metadata: Option<String>,
+    sp_keys: Option<String>,
     idp: String,
     sections: String,
     public_url: Option<String>,
@@ -72,6 +75,19 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Another line than that of the metadata's file, `idp.xml`.
+    pub(crate) fn metadata(mut self, line: &str) -> Self {
+        self.metadata = Some(line.to_owned());
+        self
+    }
+
+    /// Other key pairs than `sp`: names of fixtures, the first one signs.
+    pub(crate) fn sp_keys(mut self, names: &[&str]) -> Self {
+        let pairs = names.iter().map(|name| format!("{{ key = \"{name}.key\", certificate = \"{name}.crt\" }}"));
+        self.sp_keys = Some(pairs.collect::<Vec<_>>().join(", "));
+        self
     }
 
     /// More lines of `[[idp]]`.
@@ -125,6 +141,8 @@ impl Setup {
 
     fn toml(&self, recorder: &str, public_url: &str) -> String {
         let upstream = self.upstream.as_deref().unwrap_or(recorder);
+        let sp_keys = self.sp_keys.as_deref().unwrap_or("{ key = \"sp.key\", certificate = \"sp.crt\" }");
+        let metadata = self.metadata.as_deref().unwrap_or("metadata_file = \"idp.xml\"");
         format!(
             r#"
 public_url = "{public_url}"
@@ -135,10 +153,10 @@ workers = 1
 [upstream]
 url = "{upstream}"
 [sp]
-keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
+keys = [{sp_keys}]
 [[idp]]
 id = "corp"
-metadata_file = "idp.xml"
+{metadata}
 {}
 [identity.email]
 from = ["mail"]
@@ -155,7 +173,8 @@ default = "viewer"
 }
 
 fn write_files(folder: &Path, toml: &str, idp_metadata: &str) {
-    for (name, text) in [("samlgate.toml", toml), ("idp.xml", idp_metadata), ("sp.key", SP_KEY), ("sp.crt", SP_CERTIFICATE)] {
+    let keys = [("sp.key", SP_KEY), ("sp.crt", SP_CERTIFICATE), ("sp-old.key", SP_OLD_KEY), ("sp-old.crt", SP_OLD_CERTIFICATE)];
+    for (name, text) in [("samlgate.toml", toml), ("idp.xml", idp_metadata)].into_iter().chain(keys) {
         std::fs::write(folder.join(name), text).expect("a file can be written");
     }
 }
@@ -223,6 +242,16 @@ impl TestApp {
         browser.resolve(self.public_url.split_once("://").expect("a URL").1, self.address());
         browser.resolve("ops.localhost", self.ops_address());
         browser
+    }
+
+    /// "Now".
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// "Now" in seconds since the epoch.
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        self.now().unix()
     }
 
     /// An absolute URL of the application.

@@ -11,6 +11,8 @@ mod document;
 mod encryption;
 #[path = "fake_idp/logout.rs"]
 mod logout;
+#[path = "fake_idp/metadata.rs"]
+mod metadata;
 #[path = "fake_idp/requests.rs"]
 mod requests;
 #[path = "fake_idp/wrapping.rs"]

@@ -276,6 +276,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         prefix: "/_samlgate".to_owned(),
         sp,
         idps: vec![IdentityProvider::new("idp", metadata)],
+        order: Vec::new(),
         mapping: mapping(),
         headers: Arc::clone(&headers),
         session: session_settings(),

@@ -51,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) idps: Vec<IdentityProvider>,
     pub(crate) keys: Vec<SpKey>,
     pub(crate) slo_url: Option<String>,
+    pub(crate) order: Vec<String>,
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
@@ -89,6 +90,7 @@ impl Plan {
             idps: vec![idp("corp", IDP, SSO)],
             keys: Vec::new(),
             slo_url: None,
+            order: Vec::new(),
             mapping: Mapping {
                 user: FieldMapping { required: true, ..from("NameID") },
                 email: Some(from("mail")),
@@ -148,6 +150,7 @@ impl Plan {
             prefix: "/_samlgate".to_owned(),
             sp,
             idps: self.idps,
+            order: self.order,
             mapping: self.mapping,
             headers: Arc::new(headers),
             session: SessionSettings {
@@ -279,6 +282,10 @@ impl Jar {
 impl Site {
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<TestClock>::clone(&self.clock)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -1,0 +1,239 @@
+//! Fetching a document by HTTP: one GET on one connection, bounded in time and size. No redirects, cookies, compression or proxies.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::source::MetadataUrl;
+use crate::saml::metadata::MAX_OCTETS;
+
+/// The longest time until a connection stands, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The longest ETag or date that is sent back, in octets.
+const LONGEST_VALIDATOR: usize = 512;
+
+/// Why nothing was fetched.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// No connection.
+    #[error("the server can't be reached: {0}")]
+    Unreachable(io::Error),
+    /// TLS failed: another server, or one whose certificate isn't trusted.
+    #[error("no TLS with the server: {0} (certificate authorities are the system's; SSL_CERT_FILE can name others)")]
+    Tls(io::Error),
+    /// The system has no certificate authorities.
+    #[error("the system has no trusted certificates; SSL_CERT_FILE can name a file with some")]
+    NoRoots,
+    /// Too slow.
+    #[error("the server took longer than {} seconds", .0.as_secs())]
+    Timeout(Duration),
+    /// Not HTTP, or cut off.
+    #[error("the answer broke off: {0}")]
+    Broken(hyper::Error),
+    /// Sent elsewhere.
+    #[error("the server redirects to {0:?}, which is not followed; set metadata_url to where the metadata really is")]
+    Redirect(String),
+    /// Another status than 200.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// Compressed, though nobody asked.
+    #[error("the server compressed the answer without being asked")]
+    Compressed,
+    /// Larger than we read.
+    #[error("the answer has more than {MAX_OCTETS} octets")]
+    TooLarge,
+}
+
+impl FetchError {
+    /// The stable code of the cause.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "fetch_unreachable",
+            Self::Tls(_) | Self::NoRoots => "fetch_tls",
+            Self::Timeout(_) => "fetch_timeout",
+            Self::Broken(_) => "fetch_broken",
+            Self::Redirect(_) => "fetch_redirect",
+            Self::Status(_) => "fetch_status",
+            Self::Compressed => "fetch_compressed",
+            Self::TooLarge => "metadata_too_large",
+        }
+    }
+}
+
+/// What the server said by which it can tell whether a document has changed (RFC 9110, 8.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    etag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+impl Validators {
+    fn of(headers: &HeaderMap) -> Self {
+        let kept = |name| headers.get(name).filter(|value: &&HeaderValue| value.len() <= LONGEST_VALIDATOR).cloned();
+        Self { etag: kept(ETAG), last_modified: kept(LAST_MODIFIED) }
+    }
+
+    fn is_none(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+}
+
+/// What came.
+#[derive(Debug)]
+pub enum Got {
+    /// A document.
+    Fresh {
+        /// Its octets.
+        octets: Vec<u8>,
+        /// For the next time.
+        validators: Validators,
+    },
+    /// Nothing, because it is the same as before.
+    NotModified,
+}
+
+/// Fetches documents.
+pub struct Client {
+    tls: Option<TlsConnector>,
+}
+
+impl Client {
+    /// One that trusts the system's certificate authorities.
+    pub fn new() -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::trusting(roots)
+    }
+
+    /// One that trusts these certificate authorities.
+    pub fn trusting(roots: RootCertStore) -> Self {
+        if roots.is_empty() {
+            return Self { tls: None };
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map(|builder| {
+            let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            TlsConnector::from(Arc::new(config))
+        });
+        Self { tls: config.ok() }
+    }
+
+    /// Gets a document, all of it within `limit`; not even that when `validators` say that it is known.
+    ///
+    /// # Errors
+    /// One variant of [`FetchError`] per cause.
+    pub async fn get(&self, url: &MetadataUrl, validators: &Validators, limit: Duration) -> Result<Got, FetchError> {
+        within(limit, self.get_unbounded(url, validators, limit)).await
+    }
+
+    async fn get_unbounded(&self, url: &MetadataUrl, validators: &Validators, limit: Duration) -> Result<Got, FetchError> {
+        let connect = CONNECT.min(limit);
+        let request = request(url, validators)?;
+        let tcp = within(connect, async {
+            let tcp = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(FetchError::Unreachable)?;
+            tcp.set_nodelay(true).map_err(FetchError::Unreachable)?;
+            Ok(tcp)
+        });
+        let tcp = tcp.await?;
+        if !url.https {
+            return exchange(tcp, request, validators).await;
+        }
+        let tls = self.tls.as_ref().ok_or(FetchError::NoRoots)?;
+        let name = ServerName::try_from(url.host.clone()).map_err(|error| FetchError::Tls(io::Error::other(error)))?;
+        let stream = within(connect, async { tls.connect(name, tcp).await.map_err(FetchError::Tls) }).await?;
+        exchange(stream, request, validators).await
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(FetchError::Timeout(limit)))
+}
+
+fn request(url: &MetadataUrl, validators: &Validators) -> Result<Request<Empty<Bytes>>, FetchError> {
+    const WANTED: &str = "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1";
+    let mut request = Request::get(url.path.as_str())
+        .header(HOST, url.authority.as_str())
+        .header(USER_AGENT, concat!("samlgate/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, WANTED)
+        .header(ACCEPT_ENCODING, "identity")
+        .header(CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(|error| FetchError::Unreachable(io::Error::other(error)))?;
+    let headers = request.headers_mut();
+    headers.extend(validators.etag.clone().map(|etag| (IF_NONE_MATCH, etag)));
+    headers.extend(validators.last_modified.clone().map(|date| (IF_MODIFIED_SINCE, date)));
+    Ok(request)
+}
+
+async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>, validators: &Validators) -> Result<Got, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(FetchError::Broken)?;
+    let conversation = async {
+        let response = sender.send_request(request).await.map_err(FetchError::Broken)?;
+        answer(response, validators).await
+    };
+    // The connection ends with the answer, not before: whatever its own end says, the answer counts.
+    tokio::pin!(connection);
+    tokio::pin!(conversation);
+    tokio::select! {
+        biased;
+        got = &mut conversation => got,
+        _ = &mut connection => conversation.await,
+    }
+}
+
+async fn answer(response: Response<Incoming>, validators: &Validators) -> Result<Got, FetchError> {
+    let (head, mut body) = response.into_parts();
+    match head.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED if !validators.is_none() => return Ok(Got::NotModified),
+        status if status.is_redirection() && head.headers.contains_key(LOCATION) => {
+            let location = head.headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(FetchError::Redirect(location.unwrap_or_default().chars().take(200).collect()));
+        }
+        status => return Err(FetchError::Status(status.as_u16())),
+    }
+    if head.headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(FetchError::Compressed);
+    }
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_OCTETS) {
+        return Err(FetchError::TooLarge);
+    }
+    let mut octets = Vec::with_capacity(announced.unwrap_or_default());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(FetchError::Broken)?.into_data() else { continue };
+        if octets.len() + data.len() > MAX_OCTETS {
+            return Err(FetchError::TooLarge);
+        }
+        octets.extend_from_slice(&data);
+    }
+    Ok(Got::Fresh { octets, validators: Validators::of(&head.headers) })
+}
