@@ -93,6 +93,11 @@ fn check_prints_a_summary_of_a_good_configuration() {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
     assert!(!out(&output).contains("PRIVATE"));
+    assert!(out(&output).contains("SLO URL       https://app.example/_samlgate/slo"), "{}", out(&output));
+    assert!(out(&output).contains("no logout service in its metadata"), "{}", out(&output));
+    folder.write("idp.xml", &FakeIdp::new(IDP).metadata_with_logout("https://idp.example/sso", "https://idp.example/slo"));
+    let output = run(&["check", "--config", &folder.path("samlgate.toml")]);
+    assert!(out(&output).contains("logouts by Redirect or POST"), "{}", out(&output));
 }
 
 #[test]
