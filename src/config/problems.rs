@@ -110,7 +110,7 @@ impl Report {
     /// A key with the variable that set it, or something around it.
     fn shown(&self, key: String) -> String {
         let ends = key.match_indices('.').map(|(at, _)| at).chain([key.len()]);
-        let set = ends.filter_map(|end| self.variables.get(key.get(..end)?)).last();
+        let set = ends.filter_map(|end| self.variables.get(key.get(..end)?)).next_back();
         set.map(|variable| format!("{key} ({variable})")).unwrap_or(key)
     }
 

@@ -81,13 +81,15 @@ pub(super) fn decode(octets: &[u8]) -> Result<Vec<u8>, InputError> {
 
 /// Text in UTF-16 of either order, by its byte order mark.
 fn from_utf16(octets: &[u8]) -> Option<String> {
-    let (order, rest): (fn([u8; 2]) -> u16, &[u8]) = match octets {
-        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
-        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+    let (is_little, rest) = match octets {
+        [0xff, 0xfe, rest @ ..] => (true, rest),
+        [0xfe, 0xff, rest @ ..] => (false, rest),
         _ => return None,
     };
     let (units, odd) = rest.as_chunks::<2>();
-    let text = char::decode_utf16(units.iter().map(|unit| order(*unit)));
+    let text = char::decode_utf16(
+        units.iter().map(|unit| if is_little { u16::from_le_bytes(*unit) } else { u16::from_be_bytes(*unit) }),
+    );
     text.collect::<Result<String, _>>().ok().filter(|_| odd.is_empty())
 }
 
