@@ -46,9 +46,9 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
             work.report.problem(format!("{key}.id"), format!("{id:?} is the id of another IdP too; ids must differ"));
         }
         let compat = compat(section, &key, work);
+        judge_settings(section, &key, work);
         let signers = metadata_sources::signers(section, &key, work);
         let metadata = metadata(section, &key, &signers, work);
-        judge_settings(section, &key, work);
         // Whatever the short name is like.
         let provider = metadata.map(|metadata| idp(section, id.as_deref().unwrap_or("?").to_owned(), metadata, compat));
         if let Some(provider) = &provider {
