@@ -130,9 +130,9 @@ pub(super) struct AccessSection {
     pub(super) users: Vec<String>,
     /// Who belongs to one of these tenants.
     pub(super) tenants: Vec<String>,
-    /// Not available in this version: a login that is older is asked for again.
+    /// The IdP must have asked the user anew within this time; else it is asked to (ForceAuthn).
     pub(super) max_auth_age: Option<Span>,
-    /// Not available in this version: authentication context classes, of which the login must have one.
+    /// Authentication context classes, of which the login must have one; else one of them is asked for.
     pub(super) authn_context: Vec<String>,
     /// Not available in this version: another application for this path.
     pub(super) upstream: Option<String>,

@@ -12,6 +12,7 @@ use crate::access::Allow;
 use crate::proxy::settings::{Address, UpstreamUrl};
 use crate::saml::IdpInitiated;
 
+mod login_terms;
 mod mistakes;
 
 const SMALLEST: &str = r#"

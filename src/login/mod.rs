@@ -1,5 +1,6 @@
 //! The flows: start, finish, logout. They return outcomes, never HTTP responses.
 
+mod assurance;
 pub mod finish;
 pub mod logout;
 pub mod refusal;

@@ -33,7 +33,7 @@ use crate::session::Session;
 use crate::store::{Store, StoreError};
 use crate::token::Entropy;
 use crate::web::cookies::SessionCookie;
-use crate::web::{Problem, Reply, RequestContext, Web};
+use crate::web::{Problem, Reply, RequestContext, Unanswered, Web};
 
 /// One of samlgate's own endpoints must have read its request and answered within this time.
 const OWN_LIMIT: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub struct GateParts {
     /// Where sessions are.
     pub store: Arc<dyn Store>,
     /// `[[access]]`.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// `[headers]`.
     pub headers: Arc<HeaderPlan>,
     /// Signs assertions.
@@ -266,12 +266,18 @@ impl Gate {
         }
 
         // 6. The rule decides, and only it can make a permit.
-        let identity = session.as_deref().map(Session::identity);
-        let permit = match parts.rules.decide(target, &head.method, identity) {
+        let permit = match parts.rules.decide(target, &head.method, session.as_deref(), now) {
             Decision::Permit(permit) => permit,
-            Decision::LoginRequired(target) => {
-                let reply = parts.web.login_required(&head.method, &head.headers, &target, &facts.context()).await;
+            Decision::LoginRequired(target, terms) => {
+                let request = Unanswered { method: &head.method, headers: &head.headers, target: &target };
+                let reply = parts.web.login_required(request, &terms, &facts.context()).await;
                 return Ok(Passed::Own(reply, Outcome::LoginRequired));
+            }
+            Decision::StepUpRequired(target, terms) => {
+                let request = Unanswered { method: &head.method, headers: &head.headers, target: &target };
+                let session = session.as_deref().ok_or(Refusal::new(Problem::Internal, Outcome::Internal))?;
+                let reply = parts.web.step_up_required(request, &terms, session, &facts.context()).await;
+                return Ok(Passed::Own(reply, Outcome::StepUpRequired));
             }
             Decision::Forbidden(why) => {
                 log_forbidden(facts, why, session.as_deref());

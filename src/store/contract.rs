@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::{FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, Which};
+use crate::access::Assurance;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::identity::headers::{HeaderPlan, HeaderSettings};
@@ -38,6 +39,7 @@ pub(crate) fn session_at(user: &str, n: u32, now: Timestamp) -> Session {
         },
         session_index: Some(format!("_index{n}")),
         auth_time: now,
+        reauthenticated: None,
         acr: Some("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport".into()),
         not_on_or_after: None,
     };
@@ -85,6 +87,8 @@ pub(crate) fn pending_of(n: u32, browser: u32) -> PendingLogin {
         relay_state: "state".into(),
         return_to: ReturnPath::root(),
         force_authn: false,
+        passive: false,
+        assurance: Assurance::default(),
         test: false,
         previous: None,
         started: at(0),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::access::Assurance;
 use crate::clock::Timestamp;
 use crate::return_path::ReturnPath;
 use crate::session::Session;
@@ -44,6 +45,10 @@ pub struct PendingLogin {
     pub return_to: ReturnPath,
     /// ForceAuthn was asked for.
     pub force_authn: bool,
+    /// IsPassive was asked for.
+    pub passive: bool,
+    /// What the login must be good enough for.
+    pub assurance: Assurance,
     /// A login of the test page: shows what was asserted and makes no session.
     pub test: bool,
     /// The session that the browser had when it began: a new one replaces it. (The session cookie itself doesn't travel with

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::endpoints::Call;
 use super::pages::{json as json_reply, whole};
-use super::{Problem, Reply, Site};
+use super::{Problem, Reply, Site, Wanted};
+use crate::access::LoginTerms;
 use crate::session::Session;
 
 /// `GET /metadata`: what the IdP must know of us (Metadata 2.4.4).
@@ -26,7 +27,7 @@ pub(super) fn jwks(site: &Site) -> Reply {
 pub(super) fn me(site: &Site, call: &Call) -> Reply {
     match site.session(&call.headers) {
         Ok(Some(session)) => json_reply(StatusCode::OK, &Value::Object(described(&session))),
-        Ok(None) => site.unauthorized(&call.headers),
+        Ok(None) => site.unauthorized(&call.headers, &Wanted::login(&LoginTerms::default())),
         Err(_) => call.refuse(site, Problem::StoreAway),
     }
 }

@@ -154,7 +154,8 @@ pub(super) fn login(refusal: &Refusal, headers: &HeaderMap, context: &RequestCon
         Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let try_again = try_again(login_url, &refusal.try_again, refusal.idp.as_deref());
+    let try_again =
+        try_again(login_url, &refusal.try_again, refusal.idp.as_deref()) + &asking(refusal.force_authn, &refusal.authn_context);
     let mut reply = if wants_page(headers) {
         let (heading, link) = if refusal.signed_in {
             ("You are signed in", Link { href: refusal.try_again.to_string(), label: "Go on".to_owned() })
@@ -206,6 +207,12 @@ pub(super) fn grpc(status: &'static str, message: &'static str) -> Reply {
 pub(super) fn try_again(login_url: &str, page: &ReturnPath, idp: Option<&str>) -> String {
     let idp = idp.map(|idp| format!("&idp={}", component(idp))).unwrap_or_default();
     format!("{login_url}?return_to={}{idp}", component(page.as_str()))
+}
+
+/// What such a link says when the login must be a good one: that the user is asked anew, and of which classes it must be.
+pub(super) fn asking(force_authn: bool, authn_context: &[String]) -> String {
+    let force = if force_authn { "&force=true" } else { "" };
+    authn_context.iter().fold(force.to_owned(), |link, class| format!("{link}&authn_context={}", component(class)))
 }
 
 /// A query value.

@@ -8,7 +8,7 @@ use crate::support::upstream::Upstream;
 use crate::support::vector_file;
 
 fn public() -> Vec<Rule> {
-    vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }]
+    vec![Rule::new("/public/**", Allow::Anyone)]
 }
 
 fn ask(gateway: &Gateway, target: &str, cookie: Option<&str>) -> Option<Answer> {
@@ -75,7 +75,7 @@ fn what_passes_is_forwarded_as_it_came() {
 fn paths_that_servers_read_differently_don_t_pass_when_rules_differ() {
     let upstream = Upstream::start();
     let mut rules = public();
-    rules.push(Rule { path: "/admin/**".to_owned(), methods: Vec::new(), allow: Allow::Nobody });
+    rules.push(Rule::new("/admin/**", Allow::Nobody));
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     let cookie = gateway.sign_in("alice", &[]);
     for target in [

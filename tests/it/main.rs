@@ -29,6 +29,7 @@ mod proxying;
 mod requests;
 mod return_paths;
 mod smuggling;
+mod step_up;
 mod store_away;
 mod support;
 mod vectors;
