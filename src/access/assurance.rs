@@ -45,4 +45,6 @@ impl Assurance {
 pub struct LoginTerms {
     /// How good it must be, also later on.
     pub assurance: Assurance,
+    /// The short name of the IdP that it begins with; `None`: the user's choice. It says nothing about sessions from other IdPs.
+    pub idp: Option<String>,
 }

@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn terms(assurance: Assurance) -> LoginTerms {
-        LoginTerms { assurance }
+        LoginTerms { assurance, ..LoginTerms::default() }
     }
 
     /// A rule for administrators that asks for more than a session.

@@ -1,5 +1,6 @@
 //! From sections to settings: what the values mean, and whether they go together.
 
+mod choosing;
 mod files;
 mod headers;
 mod identity_providers;

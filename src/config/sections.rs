@@ -134,6 +134,8 @@ pub(super) struct AccessSection {
     pub(super) max_auth_age: Option<Span>,
     /// Authentication context classes, of which the login must have one; else one of them is asked for.
     pub(super) authn_context: Vec<String>,
+    /// The id of the IdP that a login begins with here. Sessions from other IdPs pass all the same.
+    pub(super) idp: Option<String>,
     /// Not available in this version: another application for this path.
     pub(super) upstream: Option<String>,
 }

@@ -12,6 +12,7 @@ use crate::access::Allow;
 use crate::proxy::settings::{Address, UpstreamUrl};
 use crate::saml::IdpInitiated;
 
+mod choosing;
 mod login_terms;
 mod mistakes;
 

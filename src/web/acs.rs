@@ -69,6 +69,9 @@ fn welcome(site: &Site, call: &Call, signed_in: &SignedIn) -> Reply {
     match redirect(StatusCode::SEE_OTHER, signed_in.return_to.as_str()) {
         Some(mut reply) => {
             site.parts.cookies.give_session(reply.headers_mut(), &signed_in.token);
+            if signed_in.solicited && site.parts.login.idps().len() > 1 {
+                site.parts.cookies.remember_idp(reply.headers_mut(), session.idp());
+            }
             reply
         }
         None => call.refuse(site, Problem::Internal),

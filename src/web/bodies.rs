@@ -27,7 +27,7 @@ pub(super) fn most(method: &Method, path: &str) -> Option<usize> {
     }
     match path {
         "/acs" => Some(MAX_RESPONSE),
-        "/logout" => Some(MAX_OWN_FORM),
+        "/logout" | "/login" => Some(MAX_OWN_FORM),
         _ => path.strip_prefix("/acs/").filter(|idp| !idp.is_empty() && !idp.contains('/')).map(|_| MAX_RESPONSE),
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_kinds_of_posts_have_a_body() {
+    fn only_a_few_kinds_of_posts_have_a_body() {
         for (path, expected) in [
             ("/acs", Some(MAX_RESPONSE)),
             ("/acs/corp", Some(MAX_RESPONSE)),
@@ -112,7 +112,8 @@ mod tests {
             ("/acs/", None),
             ("/acs/a/b", None),
             ("/acsx", None),
-            ("/login", None),
+            ("/login", Some(MAX_OWN_FORM)),
+            ("/test", None),
             ("/slo", None),
             ("/", None),
         ] {

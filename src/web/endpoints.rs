@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::bodies::{self, Bodies, Whole};
 use super::context::RequestContext;
-use super::{Problem, Reply, Site, acs, documents, logout, sign_in};
+use super::{Problem, Reply, Site, acs, choosing, documents, logout, sign_in};
 
 /// Most fields of a form or a query; the bindings need two.
 const MAX_FIELDS: usize = 32;
@@ -43,7 +43,11 @@ pub(super) struct Endpoints {
 impl Endpoints {
     pub(super) fn new(site: &Arc<Site>) -> Self {
         let router = Router::new()
-            .route("/login", get(async |State(site): Shared, Extension(call): This| sign_in::login(&site, &call).await))
+            .route(
+                "/login",
+                get(async |State(site): Shared, Extension(call): This| sign_in::login(&site, &call).await)
+                    .post(async |State(site): Shared, Extension(call): This| choosing::by_address(&site, &call).await),
+            )
             .route("/test", get(async |State(site): Shared, Extension(call): This| sign_in::test(&site, &call).await))
             .route("/acs", post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
             .route(

@@ -2,6 +2,7 @@
 
 mod acs;
 mod bodies;
+mod choosing;
 pub mod context;
 pub mod cookies;
 mod documents;
@@ -93,12 +94,13 @@ impl<'a> Wanted<'a> {
     /// A session.
     fn login(terms: &'a LoginTerms) -> Self {
         let Assurance { max_auth_age, authn_context } = &terms.assurance;
-        Self { error: "login_required", idp: None, force_authn: max_auth_age.is_some(), authn_context }
+        Self { error: "login_required", idp: terms.idp.as_deref(), force_authn: max_auth_age.is_some(), authn_context }
     }
 
     /// A session of a better login.
     fn step_up(terms: &'a LoginTerms, session: &'a Session) -> Self {
-        Self { error: "reauthentication_required", idp: Some(session.idp()), ..Self::login(terms) }
+        let idp = terms.idp.as_deref().unwrap_or(session.idp());
+        Self { error: "reauthentication_required", idp: Some(idp), ..Self::login(terms) }
     }
 }
 
@@ -139,7 +141,7 @@ impl Web {
     }
 
     /// Answers a request whose session comes from a login that is too old, or of another kind, for what it asks. A navigation
-    /// begins a better login with the IdP that the session is from; everything else gets 401.
+    /// begins a better login with the rule's IdP, or the one that the session is from; everything else gets 401.
     pub async fn step_up_required(
         &self,
         request: Unanswered<'_>,

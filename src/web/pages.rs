@@ -37,11 +37,23 @@ pub(super) struct MessagePage<'a> {
     pub(super) request_id: &'a str,
 }
 
+/// One of several IdPs.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    pub(super) link: Link,
+    /// The last login was with this one.
+    pub(super) last: bool,
+}
+
 /// Several IdPs: which one?
 #[derive(Template)]
 #[template(path = "chooser.html")]
 pub(super) struct ChooserPage {
-    pub(super) links: Vec<Link>,
+    pub(super) choices: Vec<Choice>,
+    /// Where a mail address is sent to, when it can lead to an IdP.
+    pub(super) by_address: Option<String>,
+    /// An address was sent that doesn't.
+    pub(super) unknown: bool,
 }
 
 /// A button to log out with.

@@ -7,8 +7,8 @@ use tracing::debug;
 
 use super::context::{Asker, RequestContext};
 use super::endpoints::{Call, at_most_one};
-use super::pages::{ChooserPage, Forms, Link, PostPage, page, redirect};
-use super::{Problem, Reply, SessionCookie, Site, Unanswered, Wanted, acs, refusal};
+use super::pages::{Forms, PostPage, page, redirect};
+use super::{Problem, Reply, SessionCookie, Site, Unanswered, Wanted, acs, choosing, refusal};
 use crate::access::{Assurance, LoginTerms, Target};
 use crate::login::Wish;
 use crate::return_path::ReturnPath;
@@ -34,7 +34,7 @@ pub(super) async fn login(site: &Site, call: &Call) -> Reply {
                     let onwards = redirect(StatusCode::FOUND, asked.return_to.as_str());
                     return onwards.unwrap_or_else(|| call.refuse(site, Problem::Internal));
                 }
-                asked.prefer_idp_of(site, &session);
+                asked.prefer_idp_of(&session);
             }
             Ok(_) => {}
             Err(_) => return call.refuse(site, Problem::StoreAway),
@@ -58,30 +58,33 @@ pub(super) async fn test(site: &Site, call: &Call) -> Reply {
 }
 
 /// A login that is asked for.
-struct Asked {
+pub(super) struct Asked {
+    /// The IdP that is asked for.
     idp: Option<String>,
+    /// Else: that of the rule, or of a session whose user is to come back.
+    preferred: Option<String>,
     return_to: ReturnPath,
     force: bool,
     again: bool,
     passive: bool,
     assurance: Assurance,
-    test: bool,
+    pub(super) test: bool,
 }
 
 impl Asked {
     /// A login that leads to a page.
     fn nothing_but(return_to: ReturnPath) -> Self {
         let assurance = Assurance::default();
-        Self { idp: None, return_to, force: false, again: false, passive: false, assurance, test: false }
+        Self { idp: None, preferred: None, return_to, force: false, again: false, passive: false, assurance, test: false }
     }
 
     /// A login on the terms of the rule for the page that it leads to.
     fn towards(site: &Site, return_to: ReturnPath) -> Self {
         let terms = site.terms_of(&return_to);
-        Self { assurance: terms.assurance.clone(), ..Self::nothing_but(return_to) }
+        Self { preferred: terms.idp.clone(), assurance: terms.assurance.clone(), ..Self::nothing_but(return_to) }
     }
 
-    fn read(site: &Site, call: &Call) -> Result<Self, Problem> {
+    pub(super) fn read(site: &Site, call: &Call) -> Result<Self, Problem> {
         let fields = call.query()?;
         let is_true = |name| Ok(at_most_one(&fields, name)?.is_some_and(|value| value == "true"));
         let return_to = at_most_one(&fields, "return_to")?.unwrap_or_default();
@@ -100,19 +103,18 @@ impl Asked {
         Ok(asked)
     }
 
-    /// The user of a session is to come back, so the IdP that it is from is asked, unless another one is.
-    fn prefer_idp_of(&mut self, site: &Site, session: &Session) {
-        if self.idp.is_none() && site.parts.login.idps().iter().any(|idp| idp.id == session.idp()) {
-            self.idp = Some(session.idp().to_owned());
-        }
+    /// The user of a session is to come back, so the IdP that it is from is asked, unless the rule says which.
+    fn prefer_idp_of(&mut self, session: &Session) {
+        self.preferred.get_or_insert_with(|| session.idp().to_owned());
     }
 
     /// The link to our own login page that asks for the same, of one IdP or of the user's choice.
-    fn link(&self, site: &Site, idp: Option<&str>) -> String {
+    pub(super) fn link(&self, site: &Site, idp: Option<&str>) -> String {
         let endpoint = site.path(if self.test { "/test" } else { "/login" });
-        let passive = if self.passive { "&passive=true" } else { "" };
+        let more = [(self.again, "&again=true"), (self.passive, "&passive=true")];
+        let more: String = more.into_iter().filter_map(|(is_set, field)| is_set.then_some(field)).collect();
         let link = refusal::try_again(&endpoint, &self.return_to, idp);
-        link + &refusal::asking(self.force, &self.assurance.authn_context) + passive
+        link + &refusal::asking(self.force, &self.assurance.authn_context) + &more
     }
 }
 
@@ -129,9 +131,9 @@ impl Site {
         }
         let mut asked = Asked::towards(self, self.parts.login.return_path(request.target.path_and_query()));
         if let Some(session) = session {
-            asked.prefer_idp_of(self, session);
+            asked.prefer_idp_of(session);
         }
-        if asked.idp.is_none() && self.parts.login.idps().len() > 1 {
+        if self.idp_for(&asked).is_none() {
             let chooser = redirect(StatusCode::FOUND, &refusal::try_again(&self.path("/login"), &asked.return_to, None));
             return chooser.unwrap_or_else(|| self.refuse(Problem::Internal, headers, context));
         }
@@ -145,22 +147,26 @@ impl Site {
         target.map(|target| self.parts.rules.login_terms(&target, &Method::GET)).unwrap_or_default()
     }
 
-    /// The only IdP, the one that is asked for, or the question which one.
-    async fn choose(&self, asked: Asked, headers: &HeaderMap, context: &RequestContext) -> Reply {
+    /// The IdP that is asked for, the preferred one, or the only one; `None`: the user must choose, or asked for one that isn't there.
+    fn idp_for(&self, asked: &Asked) -> Option<String> {
         let idps = self.parts.login.idps();
-        let idp = match (&asked.idp, idps.as_slice()) {
-            (Some(id), all) if all.iter().any(|idp| idp.id == *id) => id.clone(),
-            (Some(_), _) => {
-                return self.refuse(Problem::BadRequest("There is no identity provider with this name."), headers, context);
+        let known = |id: &String| idps.iter().any(|idp| idp.id == *id).then(|| id.clone());
+        if let Some(id) = &asked.idp {
+            return known(id);
+        }
+        let only = || if let [only] = idps.as_slice() { Some(only.id.clone()) } else { None };
+        asked.preferred.as_ref().and_then(known).or_else(only)
+    }
+
+    /// Begins the login, or asks with which IdP.
+    async fn choose(&self, asked: Asked, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        match self.idp_for(&asked) {
+            Some(idp) => self.begin(&idp, asked, headers, context).await,
+            None if asked.idp.is_some() => {
+                self.refuse(Problem::BadRequest("There is no identity provider with this name."), headers, context)
             }
-            (None, [only]) => only.id.clone(),
-            (None, all) => {
-                let link = |id: &str| Link { href: asked.link(self, Some(id)), label: id.to_owned() };
-                let links = all.iter().map(|idp| link(&idp.id)).collect();
-                return page(StatusCode::OK, &ChooserPage { links }, Forms::None);
-            }
-        };
-        self.begin(&idp, asked, headers, context).await
+            None => choosing::chooser(self, &asked, headers, false),
+        }
     }
 
     /// Begins a login: the login cookie, and a redirect or a form to the IdP.

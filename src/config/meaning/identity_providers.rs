@@ -1,6 +1,6 @@
 //! `[[idp]]`: each IdP with its metadata, or written by hand.
 
-use super::Work;
+use super::{Work, choosing};
 use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
 use crate::saml::{
     Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, TrustedCertificate, read_idp,
@@ -16,6 +16,7 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
     if sections.is_empty() {
         work.report.problem("idp", "is missing; at least one [[idp]] with an id and a metadata_file is needed");
     }
+    choosing::judge(sections, work.report);
     let mut idps: Vec<IdentityProvider> = Vec::new();
     for (at, section) in sections.iter().enumerate() {
         let key = format!("idp.{at}");
@@ -144,6 +145,8 @@ fn compat(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Compat {
 
 fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) -> IdentityProvider {
     IdentityProvider {
+        name: section.name.as_ref().map(|name| name.trim().to_owned()),
+        domains: section.domains.iter().map(|domain| domain.to_lowercase()).collect(),
         idp_initiated: match section.idp_initiated {
             IdpInitiatedWord::Off => IdpInitiated::Off,
             IdpInitiatedWord::Restart => IdpInitiated::Restart,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::access::{Assurance, LoginTerms};
+use crate::config::known;
 use crate::config::problems::Report;
-use crate::config::sections::{AccessSection, AllowWord, File};
+use crate::config::sections::{AccessSection, AllowWord, File, IdpSection};
 
 /// The way back from the IdP alone may take that long.
 const SHORTEST_AGE: Duration = Duration::from_secs(30);
@@ -16,7 +17,11 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
         Some(AllowWord::Nobody) => Some("nobody"),
         Some(AllowWord::SignedIn) | None => None,
     };
-    let set = [("max_auth_age", section.max_auth_age.is_some()), ("authn_context", !section.authn_context.is_empty())];
+    let set = [
+        ("max_auth_age", section.max_auth_age.is_some()),
+        ("authn_context", !section.authn_context.is_empty()),
+        ("idp", section.idp.is_some()),
+    ];
     for (name, _) in set.iter().filter(|(_, is_set)| *is_set) {
         if let Some(allow) = open_to_all {
             report.problem(format!("{key}.{name}"), format!("has no effect beside allow = {allow:?}, which needs no login"));
@@ -27,6 +32,7 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
             max_auth_age: max_auth_age(section, file, key, report),
             authn_context: authn_context(section, file, key, report),
         },
+        idp: idp(section, file, key, report),
     }
 }
 
@@ -54,19 +60,31 @@ fn authn_context(section: &AccessSection, file: &File, key: &str, report: &mut R
         }
     }
     if !classes.is_empty() {
+        let asked = |idp: &&IdpSection| section.idp.is_none() || section.idp == idp.id;
+        let idps: Vec<&IdpSection> = file.idp.iter().filter(asked).collect();
         let never = |own: &[String]| !own.is_empty() && !own.iter().any(|class| classes.contains(class));
-        let unfit: Vec<String> = file
-            .idp
+        let unfit: Vec<String> = idps
             .iter()
             .filter(|idp| never(&idp.authn_context))
             .map(|idp| format!("{:?}", idp.id.as_deref().unwrap_or("?")))
             .collect();
         let what = format!("has no class that authn_context of {} accepts, so no login there is good enough", unfit.join(", "));
-        if !unfit.is_empty() && unfit.len() == file.idp.len() {
+        if !unfit.is_empty() && unfit.len() == idps.len() {
             report.problem(key, what);
         } else if !unfit.is_empty() {
             report.warning(key, what);
         }
     }
     classes.clone()
+}
+
+fn idp(section: &AccessSection, file: &File, key: &str, report: &mut Report) -> Option<String> {
+    let id = section.idp.as_ref()?;
+    let ids = || file.idp.iter().filter_map(|idp| idp.id.as_deref());
+    if ids().any(|own| own == id) {
+        return Some(id.clone());
+    }
+    let near = known::nearest(id, ids()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    report.problem(format!("{key}.idp"), format!("there is no [[idp]] with the id {id:?}{near}"));
+    None
 }
