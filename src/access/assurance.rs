@@ -47,4 +47,6 @@ pub struct LoginTerms {
     pub assurance: Assurance,
     /// The short name of the IdP that it begins with; `None`: the user's choice. It says nothing about sessions from other IdPs.
     pub idp: Option<String>,
+    /// Whether a page's fragment, which browsers don't send, is asked for and kept through the login.
+    pub keep_fragment: bool,
 }

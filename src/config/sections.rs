@@ -136,6 +136,8 @@ pub(super) struct AccessSection {
     pub(super) authn_context: Vec<String>,
     /// The id of the IdP that a login begins with here. Sessions from other IdPs pass all the same.
     pub(super) idp: Option<String>,
+    /// Whether a login keeps the #fragment of the address. Browsers then send it to samlgate.
+    pub(super) keep_fragment: bool,
     /// Not available in this version: another application for this path.
     pub(super) upstream: Option<String>,
 }

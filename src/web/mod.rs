@@ -134,7 +134,7 @@ impl Web {
     /// cookie, a gRPC client its own kind of 401.
     pub async fn login_required(&self, request: Unanswered<'_>, terms: &LoginTerms, context: &RequestContext) -> Reply {
         match Asker::of(request.method, request.headers) {
-            Asker::Navigation => self.site.towards(&request, None, context).await,
+            Asker::Navigation => self.site.towards(&request, terms, None, context).await,
             Asker::Grpc => refusal::grpc("16", "login_required"),
             Asker::Program => self.site.unauthorized(request.headers, &Wanted::login(terms)),
         }
@@ -150,7 +150,7 @@ impl Web {
         context: &RequestContext,
     ) -> Reply {
         match Asker::of(request.method, request.headers) {
-            Asker::Navigation => self.site.towards(&request, Some(session), context).await,
+            Asker::Navigation => self.site.towards(&request, terms, Some(session), context).await,
             Asker::Grpc => refusal::grpc("16", "reauthentication_required"),
             Asker::Program => self.site.unauthorized(request.headers, &Wanted::step_up(terms, session)),
         }

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::context::{Asker, RequestContext};
 use super::endpoints::{Call, at_most_one};
-use super::pages::{Forms, PostPage, page, redirect};
+use super::pages::{Forms, FragmentPage, PostPage, page, redirect};
 use super::{Problem, Reply, SessionCookie, Site, Unanswered, Wanted, acs, choosing, refusal};
 use crate::access::{Assurance, LoginTerms, Target};
 use crate::login::Wish;
@@ -120,7 +120,13 @@ impl Asked {
 
 impl Site {
     /// A navigation without a session, or with one that isn't good enough, is on its way to a page: it begins a login.
-    pub(super) async fn towards(&self, request: &Unanswered<'_>, session: Option<&Session>, context: &RequestContext) -> Reply {
+    pub(super) async fn towards(
+        &self,
+        request: &Unanswered<'_>,
+        terms: &LoginTerms,
+        session: Option<&Session>,
+        context: &RequestContext,
+    ) -> Reply {
         let headers = request.headers;
         if self.parts.cookies.session(headers) == SessionCookie::Ambiguous {
             // A login would not help, because the other cookie stays: the browser would go round for ever. Ours can't be
@@ -130,6 +136,11 @@ impl Site {
             return self.refuse(Problem::BadRequest(what), headers, context);
         }
         let mut asked = Asked::towards(self, self.parts.login.return_path(request.target.path_and_query()));
+        if terms.keep_fragment {
+            // Browsers send no fragment, so a script must. It goes to our own login page, which looks at the session once more.
+            let href = refusal::try_again(&self.path("/login"), &asked.return_to, None);
+            return page(StatusCode::OK, &FragmentPage { href }, Forms::Fragment);
+        }
         if let Some(session) = session {
             asked.prefer_idp_of(session);
         }

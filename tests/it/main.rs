@@ -18,6 +18,7 @@ mod endpoints;
 mod fake_idp;
 mod http_targets;
 mod identity_headers;
+mod kept_through_login;
 mod login_record;
 mod login_start;
 mod logins;

@@ -21,6 +21,7 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
         ("max_auth_age", section.max_auth_age.is_some()),
         ("authn_context", !section.authn_context.is_empty()),
         ("idp", section.idp.is_some()),
+        ("keep_fragment", section.keep_fragment),
     ];
     for (name, _) in set.iter().filter(|(_, is_set)| *is_set) {
         if let Some(allow) = open_to_all {
@@ -33,6 +34,7 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
             authn_context: authn_context(section, file, key, report),
         },
         idp: idp(section, file, key, report),
+        keep_fragment: section.keep_fragment,
     }
 }
 
