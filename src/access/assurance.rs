@@ -49,4 +49,6 @@ pub struct LoginTerms {
     pub idp: Option<String>,
     /// Whether a page's fragment, which browsers don't send, is asked for and kept through the login.
     pub keep_fragment: bool,
+    /// The largest form, in octets, that is kept through a login when it was sent without a good enough session; `None`: no form is.
+    pub keep_form: Option<usize>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, Which};
+use super::{FinishedLogin, KeptForm, PENDING_LIFETIME, PendingLogin, Store, Which};
 use crate::access::Assurance;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
@@ -95,6 +95,17 @@ pub(crate) fn pending_of(n: u32, browser: u32) -> PendingLogin {
     }
 }
 
+/// The n-th kept form, of so many octets.
+pub(crate) fn form_of(n: u32, octets: usize) -> KeptForm {
+    KeptForm {
+        id: format!("form{n}"),
+        browser: HashedToken::of("browser 1"),
+        subject: None,
+        page: ReturnPath::root(),
+        octets: vec![b'x'; octets].into(),
+    }
+}
+
 /// Everything that a store must do. `new` makes an empty one.
 pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     sessions_are_found_and_ended(&*new()).await;
@@ -105,7 +116,20 @@ pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     pending_logins_end_after_an_hour(&*new()).await;
     a_browser_has_so_many_pending_logins(&*new()).await;
     finished_logins_are_remembered(&*new()).await;
+    kept_forms_are_taken_once_by_their_browser(&*new()).await;
     claims_hold(&*new()).await;
+}
+
+async fn kept_forms_are_taken_once_by_their_browser(store: &dyn Store) {
+    let (form, other) = (form_of(1, 100), HashedToken::of("browser 2"));
+    store.save_form(form.clone(), at(0)).await.unwrap();
+    assert_eq!(store.take_form("form1", &[other], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form1", &[], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form2", &[form.browser], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form1", &[other, form.browser], at(1)).await.unwrap(), Some(form.clone()));
+    assert_eq!(store.take_form("form1", &[form.browser], at(1)).await.unwrap(), None);
+    store.save_form(form.clone(), at(10)).await.unwrap();
+    assert_eq!(store.take_form("form1", &[form.browser], at(10 + 3600)).await.unwrap(), None, "it ends with the login");
 }
 
 async fn sessions_are_found_and_ended(store: &dyn Store) {

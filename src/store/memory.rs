@@ -12,7 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::{Answer, FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
+use super::{Answer, FinishedLogin, KeptForm, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
 use crate::clock::Timestamp;
 use crate::session::Session;
 use crate::token::HashedToken;
@@ -30,6 +30,8 @@ pub struct MemoryLimits {
     pub pending: usize,
     /// Finished logins, in octets; beyond it the oldest are forgotten.
     pub finished: usize,
+    /// Kept forms, in octets; beyond it the oldest are forgotten. Whoever can reach us can send one.
+    pub forms: usize,
     /// Claims; beyond it new ones are refused.
     pub claims: usize,
 }
@@ -37,7 +39,7 @@ pub struct MemoryLimits {
 impl Default for MemoryLimits {
     /// Some 200,000 sessions of the usual size in use, 100,000 pending logins, 1,000,000 claims.
     fn default() -> Self {
-        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, claims: 1_000_000 }
+        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, forms: 16 << 20, claims: 1_000_000 }
     }
 }
 
@@ -54,6 +56,7 @@ pub struct MemoryStore {
     index: Arc<Mutex<Index>>,
     pending: Mutex<PendingLogins>,
     finished: Mutex<Ageing<FinishedLogin>>,
+    forms: Mutex<Ageing<KeptForm>>,
     claims: Mutex<Claims>,
 }
 
@@ -79,6 +82,7 @@ impl MemoryStore {
             index,
             pending: Mutex::new(PendingLogins::new(limits.pending)),
             finished: Mutex::new(Ageing::new(limits.finished, PENDING_LIFETIME)),
+            forms: Mutex::new(Ageing::new(limits.forms, PENDING_LIFETIME)),
             claims: Mutex::new(Claims::new(limits.claims)),
         }
     }
@@ -195,6 +199,22 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.finished.lock().get(request_id, now).cloned()) })
     }
 
+    fn save_form(&self, form: KeptForm, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let weight = size_of::<KeptForm>() + form.id.len() + form.page.as_str().len() + form.octets.len();
+            self.forms.lock().insert(form.id.clone(), form, weight, now);
+            Ok(())
+        })
+    }
+
+    fn take_form<'a>(&'a self, id: &'a str, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Option<KeptForm>> {
+        Box::pin(async move {
+            let mut forms = self.forms.lock();
+            let own = forms.get(id, now).is_some_and(|form| browsers.contains(&form.browser));
+            Ok(if own { forms.remove(id) } else { None })
+        })
+    }
+
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { self.claims.lock().claim(what, until, now) })
     }
@@ -207,6 +227,24 @@ mod tests {
 
     fn store(limits: MemoryLimits) -> MemoryStore {
         MemoryStore::new(limits)
+    }
+
+    #[tokio::test]
+    async fn forms_have_a_bound_and_the_oldest_go() {
+        let store = store(MemoryLimits { forms: 100_000, ..MemoryLimits::default() });
+        for n in 0..20 {
+            store.save_form(contract::form_of(n, 40_000), at(0)).await.unwrap();
+        }
+        let browsers = [contract::form_of(0, 0).browser];
+        let mut there = Vec::new();
+        for n in 0..20 {
+            if store.take_form(&format!("form{n}"), &browsers, at(1)).await.unwrap().is_some() {
+                there.push(n);
+            }
+        }
+        assert_eq!(there, [18, 19]);
+        store.save_form(contract::form_of(20, 200_000), at(1)).await.unwrap();
+        assert!(store.take_form("form20", &browsers, at(1)).await.unwrap().is_none(), "larger than all the room there is");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::access::Assurance;
@@ -74,6 +75,21 @@ pub struct FinishedLogin {
     pub test: bool,
 }
 
+/// A form that was sent to a page without a good enough session, kept so that its sender need not write it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptForm {
+    /// Random public id.
+    pub id: String,
+    /// The browser that sent it: hash of its login cookie.
+    pub browser: HashedToken,
+    /// Whose session it was sent with, if there was one: the hash of issuer and NameID. Nobody else may see it.
+    pub subject: Option<HashedToken>,
+    /// The page that it was sent to.
+    pub page: ReturnPath,
+    /// What was sent, `application/x-www-form-urlencoded`.
+    pub octets: Bytes,
+}
+
 /// Which sessions are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -131,6 +147,12 @@ pub trait Store: Send + Sync {
 
     /// A login that was taken in the last [`PENDING_LIFETIME`]; a store short of room may forget it earlier.
     fn finished<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<FinishedLogin>>;
+
+    /// Keeps a form for [`PENDING_LIFETIME`]; a store short of room may forget it earlier.
+    fn save_form(&self, form: KeptForm, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Takes a form that is not too old and that one of these browsers sent: of all who ask, one gets it.
+    fn take_form<'a>(&'a self, id: &'a str, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Option<KeptForm>>;
 
     /// Claims what may happen once (`issuer` and assertion id, hashed): true for the first, until `until`. A claim is never
     /// forgotten early: a store that has no room for it refuses it.

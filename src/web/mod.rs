@@ -7,6 +7,7 @@ pub mod context;
 pub mod cookies;
 mod documents;
 mod endpoints;
+mod kept_form;
 mod logout;
 pub mod ops;
 mod pages;
@@ -153,6 +154,30 @@ impl Web {
             Asker::Navigation => self.site.towards(&request, terms, Some(session), context).await,
             Asker::Grpc => refusal::grpc("16", "reauthentication_required"),
             Asker::Program => self.site.unauthorized(request.headers, &Wanted::step_up(terms, session)),
+        }
+    }
+
+    /// How large the form may be that a request sends and that is to be kept for a login; `None`: it is no such request.
+    pub fn form_limit(&self, request: Unanswered<'_>, terms: &LoginTerms) -> Option<usize> {
+        terms.keep_form.filter(|_| kept_form::may_be_kept(&self.site, &request))
+    }
+
+    /// Answers a request that [`Web::form_limit`] has a limit for: its form is kept, and a login begins that leads to a page where
+    /// the user can send it again.
+    pub async fn keep_form<B>(
+        &self,
+        request: Unanswered<'_>,
+        body: B,
+        most: usize,
+        session: Option<&Session>,
+        context: &RequestContext,
+    ) -> Reply
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        match self.endpoints.read(body, most).await {
+            Ok(body) => kept_form::keep(&self.site, &request, &body.octets, session, context).await,
+            Err(problem) => self.refuse(problem, request.headers, context),
         }
     }
 

@@ -75,6 +75,19 @@ pub(super) struct FragmentPage {
     pub(super) href: String,
 }
 
+/// A form that was kept through a login: what is in it and where it goes, and a button that sends it. Values may be passwords, so
+/// they are not shown.
+#[derive(Template)]
+#[template(path = "form.html")]
+pub(super) struct FormPage<'a> {
+    pub(super) user: &'a str,
+    /// The whole address of the page that it goes to.
+    pub(super) address: &'a str,
+    /// Its path.
+    pub(super) page: &'a str,
+    pub(super) fields: &'a [(String, String)],
+}
+
 /// A form that posts itself to the IdP (Bindings 3.5.4).
 #[derive(Template)]
 #[template(path = "post.html")]

@@ -21,6 +21,8 @@ pub enum Problem {
     Forbidden(Forbidden),
     /// No such endpoint of ours.
     NotFound,
+    /// A form that was kept for a login is not here any more.
+    FormGone,
     /// The method doesn't fit this endpoint of ours.
     MethodNotAllowed,
     /// Another site's page sent it.
@@ -50,6 +52,7 @@ impl Problem {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::FormGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -67,6 +70,7 @@ impl Problem {
             Self::BadRequest(_) => "bad_request",
             Self::Forbidden(forbidden) => forbidden.code(),
             Self::NotFound => "not_found",
+            Self::FormGone => "form_gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
             Self::PayloadTooLarge => "too_large",
@@ -90,6 +94,10 @@ impl Problem {
             ),
             Self::Forbidden(Forbidden::NotAllowed) => ("You may not see this page", "This page is not open to anybody."),
             Self::NotFound => ("There is nothing here", "The address may be misspelled, or this version doesn't have the page."),
+            Self::FormGone => (
+                "What you had sent is not here any more",
+                "It was kept for your sign-in, and it was shown already, or it is too old, or somebody else sent it. Go back to its page and send it again.",
+            ),
             Self::MethodNotAllowed => ("That doesn't work here", "This address takes other kinds of requests."),
             Self::CrossSite => ("That came from another site", "Please do it here, on this site."),
             Self::PayloadTooLarge => ("That is too large", "What you sent is larger than this service takes."),
@@ -116,7 +124,7 @@ impl Problem {
         match self {
             Self::BadRequest(_) => "3",
             Self::Forbidden(_) | Self::CrossSite => "7",
-            Self::NotFound | Self::MethodNotAllowed => "12",
+            Self::NotFound | Self::MethodNotAllowed | Self::FormGone => "12",
             Self::PayloadTooLarge | Self::HeadersTooLarge => "8",
             Self::RequestTimeout | Self::UpstreamTimeout => "4",
             Self::UpstreamUnreachable | Self::StoreAway | Self::Busy => "14",
@@ -216,7 +224,7 @@ pub(super) fn asking(force_authn: bool, authn_context: &[String]) -> String {
 }
 
 /// A query value.
-fn component(text: &str) -> impl std::fmt::Display + '_ {
+pub(super) fn component(text: &str) -> impl std::fmt::Display + '_ {
     /// Everything that could end a value, and more; slashes may stay for people's eyes.
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     utf8_percent_encode(text, ESCAPED)

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::context::{Asker, RequestContext};
 use super::endpoints::{Call, at_most_one};
 use super::pages::{Forms, FragmentPage, PostPage, page, redirect};
-use super::{Problem, Reply, SessionCookie, Site, Unanswered, Wanted, acs, choosing, refusal};
+use super::{Problem, Reply, SessionCookie, Site, Unanswered, Wanted, acs, choosing, kept_form, refusal};
 use crate::access::{Assurance, LoginTerms, Target};
 use crate::login::Wish;
 use crate::return_path::ReturnPath;
@@ -128,12 +128,8 @@ impl Site {
         context: &RequestContext,
     ) -> Reply {
         let headers = request.headers;
-        if self.parts.cookies.session(headers) == SessionCookie::Ambiguous {
-            // A login would not help, because the other cookie stays: the browser would go round for ever. Ours can't be
-            // deleted either, or what somebody planted would be the only one left.
-            let what =
-                "Your browser sends two session cookies, and one of them is not ours. Delete this site's cookies and try again.";
-            return self.refuse(Problem::BadRequest(what), headers, context);
+        if let Some(refused) = self.two_sessions(headers, context) {
+            return refused;
         }
         let mut asked = Asked::towards(self, self.parts.login.return_path(request.target.path_and_query()));
         if terms.keep_fragment {
@@ -151,11 +147,30 @@ impl Site {
         self.choose(asked, headers, context).await
     }
 
-    /// The terms of the rule for a page of ours.
+    /// A login that leads to a page of our own.
+    pub(super) async fn sign_in_towards(&self, page: ReturnPath, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        match self.two_sessions(headers, context) {
+            Some(refused) => refused,
+            None => self.choose(Asked::towards(self, page), headers, context).await,
+        }
+    }
+
+    /// Refuses a browser that sends two session cookies. A login would not help, because the other cookie stays: the browser would
+    /// go round for ever. Ours can't be deleted either, or what somebody planted would be the only one left.
+    pub(super) fn two_sessions(&self, headers: &HeaderMap, context: &RequestContext) -> Option<Reply> {
+        let what =
+            "Your browser sends two session cookies, and one of them is not ours. Delete this site's cookies and try again.";
+        let twice = self.parts.cookies.session(headers) == SessionCookie::Ambiguous;
+        twice.then(|| self.refuse(Problem::BadRequest(what), headers, context))
+    }
+
+    /// The terms of the rule for a page, or for what is sent to it.
     fn terms_of(&self, page: &ReturnPath) -> Arc<LoginTerms> {
+        let sent_to = kept_form::destination(self, page);
+        let (page, method) = sent_to.as_ref().map_or((page, Method::GET), |page| (page, Method::POST));
         let path = page.as_str().split('#').next().unwrap_or_default();
         let target = path.parse().ok().and_then(|uri| Target::parse(&uri).ok());
-        target.map(|target| self.parts.rules.login_terms(&target, &Method::GET)).unwrap_or_default()
+        target.map(|target| self.parts.rules.login_terms(&target, &method)).unwrap_or_default()
     }
 
     /// The IdP that is asked for, the preferred one, or the only one; `None`: the user must choose, or asked for one that isn't there.

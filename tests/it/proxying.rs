@@ -9,7 +9,7 @@ use samlgate::access::{Allow, Rule};
 use samlgate::clock::Timestamp;
 use samlgate::proxy::settings::UpstreamUrl;
 use samlgate::session::Session;
-use samlgate::store::{Answer as StoreAnswer, FinishedLogin, PendingLogin, Store, StoreError, Which};
+use samlgate::store::{Answer as StoreAnswer, FinishedLogin, KeptForm, PendingLogin, Store, StoreError, Which};
 use samlgate::token::{HashedToken, PlainToken, SystemEntropy};
 
 use crate::support::gateway::{Gateway, Wanted, certificate};
@@ -178,6 +178,12 @@ impl Store for Away {
         0
     }
     fn finished<'a>(&'a self, _: &'a str, _: Timestamp) -> StoreAnswer<'a, Option<FinishedLogin>> {
+        away()
+    }
+    fn save_form(&self, _: KeptForm, _: Timestamp) -> StoreAnswer<'_, ()> {
+        away()
+    }
+    fn take_form<'a>(&'a self, _: &'a str, _: &'a [HashedToken], _: Timestamp) -> StoreAnswer<'a, Option<KeptForm>> {
         away()
     }
     fn claim(&self, _: HashedToken, _: Timestamp, _: Timestamp) -> StoreAnswer<'_, bool> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use samlgate::clock::Timestamp;
 use samlgate::session::Session;
-use samlgate::store::{Answer, FinishedLogin, PendingLogin, Store, StoreError, Which};
+use samlgate::store::{Answer, FinishedLogin, KeptForm, PendingLogin, Store, StoreError, Which};
 use samlgate::token::HashedToken;
 
 use crate::support::site::{Jar, Plan};
@@ -75,6 +75,12 @@ impl Store for Away {
         0
     }
     fn finished<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Option<FinishedLogin>> {
+        away()
+    }
+    fn save_form(&self, _: KeptForm, _: Timestamp) -> Answer<'_, ()> {
+        away()
+    }
+    fn take_form<'a>(&'a self, _: &'a str, _: &'a [HashedToken], _: Timestamp) -> Answer<'a, Option<KeptForm>> {
         away()
     }
     fn claim(&self, _: HashedToken, _: Timestamp, _: Timestamp) -> Answer<'_, bool> {

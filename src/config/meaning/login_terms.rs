@@ -10,6 +10,9 @@ use crate::config::sections::{AccessSection, AllowWord, File, IdpSection};
 /// The way back from the IdP alone may take that long.
 const SHORTEST_AGE: Duration = Duration::from_secs(30);
 
+/// The largest form that may be kept: they are in memory, and the page that shows one has it whole.
+const LARGEST_FORM: u64 = 1 << 20;
+
 /// The terms of one rule.
 pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut Report) -> LoginTerms {
     let open_to_all = match section.allow {
@@ -22,6 +25,7 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
         ("authn_context", !section.authn_context.is_empty()),
         ("idp", section.idp.is_some()),
         ("keep_fragment", section.keep_fragment),
+        ("keep_form", section.keep_form.is_some()),
     ];
     for (name, _) in set.iter().filter(|(_, is_set)| *is_set) {
         if let Some(allow) = open_to_all {
@@ -35,6 +39,7 @@ pub(super) fn of(section: &AccessSection, file: &File, key: &str, report: &mut R
         },
         idp: idp(section, file, key, report),
         keep_fragment: section.keep_fragment,
+        keep_form: keep_form(section, key, report),
     }
 }
 
@@ -89,4 +94,13 @@ fn idp(section: &AccessSection, file: &File, key: &str, report: &mut Report) -> 
     let near = known::nearest(id, ids()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
     report.problem(format!("{key}.idp"), format!("there is no [[idp]] with the id {id:?}{near}"));
     None
+}
+
+fn keep_form(section: &AccessSection, key: &str, report: &mut Report) -> Option<usize> {
+    let size = section.keep_form.as_ref()?;
+    let octets = size.get().filter(|octets| (1..=LARGEST_FORM).contains(octets)).and_then(|octets| usize::try_from(octets).ok());
+    if octets.is_none() {
+        report.problem(format!("{key}.keep_form"), format!("is {size}; write a size of at most 1MiB, such as \"64KiB\""));
+    }
+    octets
 }

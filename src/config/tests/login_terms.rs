@@ -54,3 +54,16 @@ fn requests_that_can_be_changed_on_the_way_are_warned_about() {
         config.warnings
     );
 }
+
+#[test]
+fn a_kept_form_has_a_size() {
+    let config = loaded(&rule("allow = \"signed-in\"\nkeep_form = \"64KiB\"\nkeep_fragment = true")).unwrap();
+    assert_eq!(config.rules[0].login.keep_form, Some(64 << 10));
+    assert!(config.rules[0].login.keep_fragment);
+    for size in ["unlimited", "0B", "2MiB"] {
+        let problems = refused(&rule(&format!("allow = \"signed-in\"\nkeep_form = \"{size}\"")));
+        assert!(problems[0].starts_with(&format!("access.0.keep_form: is {size}; write a size")), "{problems:?}");
+    }
+    let problems = refused(&rule("allow = \"anyone\"\nkeep_form = \"1KiB\"\nkeep_fragment = true"));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+}
