@@ -49,6 +49,7 @@ fn described(session: &Session) -> Map<String, Value> {
         ("idp", session.idp().into()),
         ("acr", optional(origin.acr.as_deref())),
         ("auth_time", origin.auth_time.to_string().into()),
+        ("reauthenticated", origin.reauthenticated.map_or(Value::Null, |at| at.to_string().into())),
         ("created", session.created().to_string().into()),
         ("expires", session.expires().to_string().into()),
         ("idle_until", session.idle_until().to_string().into()),

@@ -193,7 +193,7 @@ fn only_a_form_of_this_site_s_own_pages_is_kept() {
         assert_eq!(page.json()["error"], "login_required");
         assert!(page.header("set-cookie").is_none());
     };
-    let mut send = |from: From<'_>, to: Kind, headers: &[(&str, &str)]| {
+    let send = |from: From<'_>, to: Kind, headers: &[(&str, &str)]| {
         refused(app.browser().send("POST", &url, from, to, headers, Some(body.as_bytes())));
     };
     send(From::Page("https://evil.example/"), Kind::Navigation, &[kind]);

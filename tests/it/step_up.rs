@@ -158,6 +158,9 @@ fn an_idp_that_ignores_force_authn_is_told_from_one_that_asks() {
     let page = ada.follow(page);
     assert_eq!((page.status, page.url), (200, app.url("/payroll/june")));
     // What counts is the moment of the request then, by our own clock: three minutes ago.
+    let me = ada.open(&app.url("/_samlgate/me")).json();
+    assert_eq!(me["reauthenticated"], began.to_string());
+    assert_eq!(me["auth_time"], began.minus(std::time::Duration::from_secs(45)).to_string(), "this one is the IdP's word");
     app.clock.advance(minutes(12));
     assert_eq!(ada.open(&app.url("/payroll/june")).status, 200);
     app.clock.advance(minutes(1));
