@@ -65,6 +65,7 @@ fn genuine(criterion: &mut Criterion) {
             clock_skew: Duration::from_secs(60),
             max_age: Duration::from_secs(3600),
             authn_context: &[],
+            authenticated_since: None,
             decryption_keys: &[],
         };
         let now = Timestamp::parse_rfc3339(now).unwrap();
@@ -102,6 +103,7 @@ fn encrypted(criterion: &mut Criterion) {
             clock_skew: Duration::from_secs(60),
             max_age: Duration::from_secs(300),
             authn_context: &[],
+            authenticated_since: None,
             decryption_keys: keys,
         };
         let now = Timestamp::parse_rfc3339("2026-03-01T12:00:10Z").unwrap();
@@ -130,6 +132,7 @@ fn hostile(criterion: &mut Criterion) {
         clock_skew: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
         authn_context: &[],
+        authenticated_since: None,
         decryption_keys: &[],
     };
     let list = |count: usize, piece: &dyn Fn(usize) -> String| {

@@ -202,9 +202,11 @@ fn bind(
         store: Arc::clone(store),
         verifications: std::thread::available_parallelism().map_or(1, usize::from),
     }));
+    let rules = Arc::new(Rules::new(config.rules.clone()));
     let web = Arc::new(Web::new(WebParts {
         public_url: config.public_url.clone(),
         prefix: config.prefix.clone(),
+        rules: Arc::clone(&rules),
         login: Arc::clone(&login),
         store: Arc::clone(store),
         cookies: Cookies::new(&config.public_url, Some(&config.session_cookie)),
@@ -218,7 +220,7 @@ fn bind(
     let gate = Arc::new(GateParts {
         web,
         store: Arc::clone(store),
-        rules: Rules::new(config.rules.clone()),
+        rules,
         headers,
         signer,
         clock: Arc::clone(clock),

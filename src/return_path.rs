@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::public_url::PublicUrl;
 
@@ -10,6 +10,9 @@ use crate::public_url::PublicUrl;
 const LONGEST: usize = 4096;
 /// What browsers send as it is in a query and RFC 3986 wants escaped: it becomes that.
 const ESCAPED: &AsciiSet = &AsciiSet::EMPTY.add(b'{').add(b'}').add(b'|').add(b'^').add(b'`');
+
+/// What browsers encode in a fragment themselves (WHATWG URL 1.3), and the backslash.
+const UNSAFE_IN_FRAGMENT: &AsciiSet = &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'`').add(b'\\');
 
 /// A path with query (and fragment) on our own origin, safe to put into a Location header. Starts with exactly one `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +27,25 @@ impl ReturnPath {
     /// Takes a path of ours, or an absolute URL under `public_url`; `None` for whatever could leave the site or that
     /// browsers and servers read differently: another scheme or host, `//`, backslashes, control characters, spaces,
     /// non-ASCII, dot segments (plain or encoded), encoded slashes at the front, more than 4096 octets.
+    ///
+    /// A fragment comes along as it is, with what could be taken for markup or for a slash percent-encoded. One that makes it too
+    /// long is left off: the page is worth more than the place on it.
     pub fn parse(text: &str, public_url: &PublicUrl) -> Option<Self> {
         let path = match text.strip_prefix(&public_url.to_string()) {
             Some("") => "/",
             Some(rest) => rest,
             None => text,
         };
-        let plain = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
-        let route = path.split(['?', '#']).next().unwrap_or_default();
-        let ok = plain && path.len() <= LONGEST && path.starts_with('/') && unambiguous(route);
-        ok.then(|| Self(utf8_percent_encode(path, ESCAPED).to_string()))
+        let (page, fragment) = path.split_once('#').map_or((path, None), |(page, fragment)| (page, Some(fragment)));
+        let plain = page.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
+        let route = page.split('?').next().unwrap_or_default();
+        let ok = plain && page.len() <= LONGEST && page.starts_with('/') && unambiguous(route);
+        if !ok || !fragment.unwrap_or_default().bytes().all(|octet| octet.is_ascii_graphic()) {
+            return None;
+        }
+        let page = utf8_percent_encode(page, ESCAPED).to_string();
+        let whole = fragment.map(|fragment| format!("{page}#{}", utf8_percent_encode(fragment, UNSAFE_IN_FRAGMENT)));
+        Some(Self(whole.filter(|whole| whole.len() <= LONGEST).unwrap_or(page)))
     }
 
     /// The text for a Location header.
@@ -112,7 +124,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_fragment_comes_along_and_never_changes_the_rest() {
+        for good in ["/app#/users/{id}|x^y?a=b", "/#", "/app#a#b", "/app?x#//evil.example", "/app#%2e%2e/%0d%0a", "/a#:~:text=x"]
+        {
+            assert_eq!(parse(good).as_deref(), Some(good));
+        }
+        assert_eq!(parse("/a#\\x\"<b>`").as_deref(), Some("/a#%5Cx%22%3Cb%3E%60"));
+        for bad in ["/app#a b", "/app#\r\nSet-Cookie: a=b", "/app#\u{fc}", "//evil#x", "#x", "/a/../b#x"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+        let long = "x".repeat(LONGEST);
+        assert_eq!(parse(&format!("/app?q#{long}")).as_deref(), Some("/app?q"), "the page is worth more");
+        assert_eq!(parse(&format!("/{long}#x")), None);
+        let url = PublicUrl::parse("https://app.example.com").unwrap();
+        assert_eq!(ReturnPath::parse("/a/b?c#/d?e", &url).unwrap().route(), "/a/b");
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_fragment_is_carried_whole_and_safely(page in "/[a-z?=&/]{0,8}", fragment in "[ -~]{0,24}") {
+            let alone = parse(&page);
+            let both = parse(&format!("{page}#{fragment}"));
+            let carried = fragment.bytes().all(|octet| octet != b' ');
+            proptest::prop_assert_eq!(both.is_some(), alone.is_some() && carried);
+            if let (Some(both), Some(alone)) = (both, alone) {
+                let (before, after) = both.split_once('#').unwrap();
+                proptest::prop_assert_eq!(before, alone.as_str());
+                proptest::prop_assert!(after.bytes().all(|octet| octet.is_ascii_graphic()), "{}", after);
+                proptest::prop_assert!(!after.contains(['\\', '<', '>', '"', '`']), "{}", after);
+                let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+                proptest::prop_assert_eq!(decode(after), decode(&fragment));
+                // What was carried once is carried again as it is: by a link, a form, a second login.
+                proptest::prop_assert_eq!(parse(&both), Some(both.clone()));
+            }
+        }
+
         #[test]
         fn never_anything_a_browser_takes_off_site(text in "[/\\\\a.:@%25#?;e0-9\t ]{0,12}") {
             if let Some(path) = parse(&text) {

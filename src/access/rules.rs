@@ -1,10 +1,14 @@
 //! `[[access]]`: the first rule that matches decides; without a match, whoever is signed in may pass.
 
+use std::ptr;
+use std::sync::Arc;
+
 use http::Method;
 
+use super::assurance::{LoginTerms, Visitor};
 use super::pattern::Pattern;
 use super::target::Target;
-use crate::identity::Identity;
+use crate::clock::Timestamp;
 
 /// Whom a rule lets pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,19 +42,50 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// Whom it lets pass.
     pub allow: Allow,
+    /// What it asks of the login.
+    pub login: LoginTerms,
+}
+
+impl Rule {
+    /// A rule for every method that asks nothing of the login but that there is one.
+    pub fn new(path: impl Into<String>, allow: Allow) -> Self {
+        Self { path: path.into(), methods: Vec::new(), allow, login: LoginTerms::default() }
+    }
 }
 
 /// All rules, compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Compiled>,
+    otherwise: Consequence,
 }
 
 #[derive(Clone, Debug)]
 struct Compiled {
     pattern: Pattern,
     methods: Vec<Method>,
+    consequence: Consequence,
+}
+
+/// What a rule leads to.
+#[derive(Clone, Debug)]
+struct Consequence {
     allow: Allow,
+    login: Arc<LoginTerms>,
+}
+
+/// Without a match.
+impl Default for Consequence {
+    fn default() -> Self {
+        Self { allow: Allow::SignedIn, login: Arc::default() }
+    }
+}
+
+impl Consequence {
+    /// Whether both let the same requests pass.
+    fn agrees_with(&self, other: &Self) -> bool {
+        ptr::eq(self, other) || (self.allow == other.allow && self.login.assurance == other.login.assurance)
+    }
 }
 
 impl Compiled {
@@ -103,8 +138,10 @@ impl Forbidden {
 pub enum Decision {
     /// It may pass.
     Permit(Permit),
-    /// It needs a session first.
-    LoginRequired(Target),
+    /// It needs a session first, by a login on these terms.
+    LoginRequired(Target, Arc<LoginTerms>),
+    /// Its user may pass, but the login that the session comes from is too old or of another kind: they must authenticate anew.
+    StepUpRequired(Target, Arc<LoginTerms>),
     /// It may not pass.
     Forbidden(Forbidden),
     /// The path can be read in several ways, and they lead to different rules: 400.
@@ -114,40 +151,45 @@ pub enum Decision {
 impl Rules {
     /// Compiles rules in order.
     pub fn new(rules: Vec<Rule>) -> Self {
-        let compile = |rule: Rule| Compiled { pattern: Pattern::new(&rule.path), methods: rule.methods, allow: rule.allow };
-        Self { rules: rules.into_iter().map(compile).collect() }
+        let compile = |rule: Rule| Compiled {
+            pattern: Pattern::new(&rule.path),
+            methods: rule.methods,
+            consequence: Consequence { allow: rule.allow, login: Arc::new(rule.login) },
+        };
+        Self { rules: rules.into_iter().map(compile).collect(), otherwise: Consequence::default() }
     }
 
-    /// Decides. `identity` is that of a live session, or `None`.
+    /// Decides. `visitor` is who has a live session, or `None`.
     ///
     /// A path that servers could read in several ways passes only when all of them lead to the same answer.
-    pub fn decide(&self, target: Target, method: &Method, identity: Option<&Identity>) -> Decision {
-        let Some(allow) = self.outcome(&target, method) else {
+    pub fn decide(&self, target: Target, method: &Method, visitor: Option<&impl Visitor>, now: Timestamp) -> Decision {
+        let Some(Consequence { allow, login }) = self.consequence(&target, method) else {
             return Decision::Ambiguous;
         };
-        match (allow, identity) {
+        match (allow, visitor) {
             (Allow::Nobody, _) => Decision::Forbidden(Forbidden::NotAllowed),
-            (Allow::Anyone, _) => Decision::Permit(Permit { target, signed_in: identity.is_some() }),
-            (Allow::SignedIn | Allow::Members { .. }, None) => Decision::LoginRequired(target),
-            (Allow::SignedIn, Some(_)) => Decision::Permit(Permit { target, signed_in: true }),
-            (Allow::Members { roles, groups, users, tenants }, Some(identity)) => {
-                let named = |list: &[String], value: Option<&str>| value.is_some_and(|value| list.iter().any(|v| v == value));
-                let member = named(roles, identity.role())
-                    || named(users, Some(identity.user()))
-                    || named(tenants, identity.tenant())
-                    || identity.groups().iter().any(|group| groups.contains(group));
-                if member {
-                    Decision::Permit(Permit { target, signed_in: true })
-                } else {
-                    Decision::Forbidden(Forbidden::RoleRequired)
-                }
-            }
+            (Allow::Anyone, _) => Decision::Permit(Permit { target, signed_in: visitor.is_some() }),
+            (Allow::SignedIn | Allow::Members { .. }, None) => Decision::LoginRequired(target, Arc::clone(login)),
+            (members, Some(visitor)) if !is_member(members, visitor) => Decision::Forbidden(Forbidden::RoleRequired),
+            (_, Some(visitor)) if !login.assurance.is_met_by(visitor, now) => Decision::StepUpRequired(target, Arc::clone(login)),
+            (_, Some(_)) => Decision::Permit(Permit { target, signed_in: true }),
         }
     }
 
     /// Whether a target needs no session, whatever reading: the store isn't asked in vain when it is away.
     pub fn is_public(&self, target: &Target, method: &Method) -> bool {
-        self.outcome(target, method) == Some(&Allow::Anyone)
+        self.consequence(target, method).is_some_and(|consequence| consequence.allow == Allow::Anyone)
+    }
+
+    /// On which terms a login towards a target begins; the usual ones when its readings disagree, which lets nobody pass anyway.
+    pub fn login_terms(&self, target: &Target, method: &Method) -> Arc<LoginTerms> {
+        Arc::clone(&self.consequence(target, method).unwrap_or(&self.otherwise).login)
+    }
+
+    /// Whether some rule asks for this authentication context class.
+    pub fn name_context(&self, class: &str) -> bool {
+        let mut named = self.rules.iter().flat_map(|rule| &rule.consequence.login.assurance.authn_context);
+        named.any(|own| own == class)
     }
 
     /// Whether a rule looks at methods: then the application must not be told another one by a header.
@@ -156,17 +198,17 @@ impl Rules {
     }
 
     /// What all readings agree on; `None` when they don't.
-    fn outcome(&self, target: &Target, method: &Method) -> Option<&Allow> {
+    fn consequence(&self, target: &Target, method: &Method) -> Option<&Consequence> {
         if self.rules.is_empty() {
-            return Some(&Allow::SignedIn);
+            return Some(&self.otherwise);
         }
-        let mut agreed = None;
+        let mut agreed: Option<&Consequence> = None;
         for reading in target.readings() {
             let first = self.rules.iter().find(|rule| rule.applies_to(method) && rule.pattern.matches(&reading));
-            let allow = first.map_or(&Allow::SignedIn, |rule| &rule.allow);
+            let consequence = first.map_or(&self.otherwise, |rule| &rule.consequence);
             match agreed {
-                None => agreed = Some(allow),
-                Some(before) if before == allow => {}
+                None => agreed = Some(consequence),
+                Some(before) if before.agrees_with(consequence) => {}
                 Some(_) => return None,
             }
         }
@@ -174,25 +216,70 @@ impl Rules {
     }
 }
 
+/// Whether a visitor is on one of the lists; without lists, everybody is.
+fn is_member(allow: &Allow, visitor: &impl Visitor) -> bool {
+    let Allow::Members { roles, groups, users, tenants } = allow else { return true };
+    let identity = visitor.identity();
+    let named = |list: &[String], value: Option<&str>| value.is_some_and(|value| list.iter().any(|v| v == value));
+    named(roles, identity.role())
+        || named(users, Some(identity.user()))
+        || named(tenants, identity.tenant())
+        || identity.groups().iter().any(|group| groups.contains(group))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::access::Assurance;
+    use crate::identity::Identity;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_772_366_400);
+
+    /// Somebody who is signed in.
+    struct Somebody {
+        identity: Identity,
+        reauthenticated: Option<Timestamp>,
+        context: Option<&'static str>,
+    }
+
+    impl Visitor for Somebody {
+        fn identity(&self) -> &Identity {
+            &self.identity
+        }
+        fn reauthenticated(&self) -> Option<Timestamp> {
+            self.reauthenticated
+        }
+        fn authn_context(&self) -> Option<&str> {
+            self.context
+        }
+    }
+
+    fn somebody(seconds_ago: Option<u64>, context: Option<&'static str>) -> Somebody {
+        let reauthenticated = seconds_ago.map(|seconds| NOW.minus(Duration::from_secs(seconds)));
+        Somebody { identity: Identity::for_tests("u", Some("admin"), &[]), reauthenticated, context }
+    }
 
     fn rule(path: &str, allow: Allow) -> Rule {
-        Rule { path: path.to_owned(), methods: Vec::new(), allow }
+        Rule::new(path, allow)
+    }
+
+    fn parse(target: &str) -> Target {
+        Target::parse(&target.parse().unwrap()).unwrap()
     }
 
     fn ask(rules: &Rules, method: Method, target: &str) -> Decision {
-        rules.decide(Target::parse(&target.parse().unwrap()).unwrap(), &method, None)
+        rules.decide(parse(target), &method, None::<&Somebody>, NOW)
     }
 
     #[test]
     fn without_a_rule_one_must_be_signed_in() {
-        assert!(matches!(ask(&Rules::default(), Method::GET, "/x"), Decision::LoginRequired(_)));
+        assert!(matches!(ask(&Rules::default(), Method::GET, "/x"), Decision::LoginRequired(..)));
         let rules = Rules::new(vec![rule("/public/**", Allow::Anyone)]);
-        assert!(matches!(ask(&rules, Method::GET, "/publicadmin"), Decision::LoginRequired(_)));
+        assert!(matches!(ask(&rules, Method::GET, "/publicadmin"), Decision::LoginRequired(..)));
         assert!(matches!(ask(&rules, Method::GET, "/public/x"), Decision::Permit(permit) if !permit.signed_in()));
     }
 
@@ -206,11 +293,11 @@ mod tests {
 
     #[test]
     fn head_is_get_and_nothing_else_is() {
-        let rules = Rules::new(vec![Rule { path: "/a".into(), methods: vec![Method::GET], allow: Allow::Anyone }]);
+        let rules = Rules::new(vec![Rule { methods: vec![Method::GET], ..rule("/a", Allow::Anyone) }]);
         assert!(matches!(ask(&rules, Method::HEAD, "/a"), Decision::Permit(_)));
-        assert!(matches!(ask(&rules, Method::POST, "/a"), Decision::LoginRequired(_)));
-        let rules = Rules::new(vec![Rule { path: "/a".into(), methods: vec![Method::HEAD], allow: Allow::Anyone }]);
-        assert!(matches!(ask(&rules, Method::GET, "/a"), Decision::LoginRequired(_)));
+        assert!(matches!(ask(&rules, Method::POST, "/a"), Decision::LoginRequired(..)));
+        let rules = Rules::new(vec![Rule { methods: vec![Method::HEAD], ..rule("/a", Allow::Anyone) }]);
+        assert!(matches!(ask(&rules, Method::GET, "/a"), Decision::LoginRequired(..)));
     }
 
     #[test]
@@ -242,8 +329,57 @@ mod tests {
             assert!(matches!(ask(&rules, Method::GET, target), Decision::Ambiguous), "{target}");
         }
         for harmless in ["//x/y", "/a%2561", "/a%3fb", "/100%25", "/x//admin"] {
-            assert!(matches!(ask(&rules, Method::GET, harmless), Decision::LoginRequired(_)), "{harmless}");
+            assert!(matches!(ask(&rules, Method::GET, harmless), Decision::LoginRequired(..)), "{harmless}");
         }
+    }
+
+    fn terms(assurance: Assurance) -> LoginTerms {
+        LoginTerms { assurance, ..LoginTerms::default() }
+    }
+
+    /// A rule for administrators that asks for more than a session.
+    fn demanding(max_auth_age: Option<u64>, authn_context: &[&str]) -> Rules {
+        let assurance = Assurance {
+            max_auth_age: max_auth_age.map(Duration::from_secs),
+            authn_context: authn_context.iter().map(|&class| class.to_owned()).collect(),
+        };
+        let admins = Allow::Members { roles: vec!["admin".into()], groups: Vec::new(), users: Vec::new(), tenants: Vec::new() };
+        Rules::new(vec![Rule { login: terms(assurance), ..rule("/admin/**", admins) }])
+    }
+
+    #[test]
+    fn a_login_must_be_as_young_and_of_the_kind_that_the_rule_says() {
+        let passes = |rules: &Rules, who: &Somebody| match rules.decide(parse("/admin/x"), &Method::GET, Some(who), NOW) {
+            Decision::Permit(permit) => permit.signed_in(),
+            Decision::StepUpRequired(target, _) => target.path() != "/admin/x",
+            other => panic!("{other:?}"),
+        };
+        let young = demanding(Some(900), &[]);
+        assert!(passes(&young, &somebody(Some(0), None)) && passes(&young, &somebody(Some(900), None)));
+        assert!(!passes(&young, &somebody(Some(901), None)) && !passes(&young, &somebody(None, Some("otp"))));
+        let strong = demanding(None, &["otp", "card"]);
+        assert!(passes(&strong, &somebody(None, Some("card"))));
+        assert!(!passes(&strong, &somebody(Some(0), Some("password"))) && !passes(&strong, &somebody(Some(0), None)));
+        let both = demanding(Some(900), &["otp"]);
+        assert!(passes(&both, &somebody(Some(1), Some("otp"))));
+        assert!(!passes(&both, &somebody(Some(1), Some("x"))) && !passes(&both, &somebody(None, Some("otp"))));
+        assert!(both.name_context("otp") && !both.name_context("card") && !young.name_context("otp"));
+    }
+
+    #[test]
+    fn whoever_may_not_pass_at_all_is_not_asked_to_authenticate() {
+        let outsider = Somebody { identity: Identity::for_tests("u", Some("viewer"), &[]), ..somebody(None, None) };
+        let decision = demanding(Some(900), &["otp"]).decide(parse("/admin/x"), &Method::GET, Some(&outsider), NOW);
+        assert!(matches!(decision, Decision::Forbidden(Forbidden::RoleRequired)), "{decision:?}");
+    }
+
+    #[test]
+    fn readings_that_differ_in_what_they_ask_of_the_login_are_ambiguous() {
+        // Who is signed in may pass either way, but one reading asks for a young login.
+        let assurance = Assurance { max_auth_age: Some(Duration::from_secs(60)), authn_context: Vec::new() };
+        let open = Rules::new(vec![Rule { login: terms(assurance), ..rule("/admin/**", Allow::SignedIn) }]);
+        let decision = open.decide(parse("//admin/x"), &Method::GET, Some(&somebody(None, None)), NOW);
+        assert!(matches!(decision, Decision::Ambiguous), "{decision:?}");
     }
 
     proptest! {
@@ -252,7 +388,7 @@ mod tests {
             let rules = Rules::new(vec![rule("/admin/**", Allow::Nobody), rule("/**", Allow::Anyone)]);
             let Ok(uri) = path.parse() else { return Ok(()) };
             let Ok(target) = Target::parse(&uri) else { return Ok(()) };
-            if let Decision::Permit(permit) = rules.decide(target, &Method::GET, None) {
+            if let Decision::Permit(permit) = rules.decide(target, &Method::GET, None::<&Somebody>, NOW) {
                 let decoded = percent_encoding::percent_decode_str(permit.target().path()).decode_utf8_lossy().into_owned();
                 let lenient: Vec<_> = decoded.split('/').map(|s| s.split(';').next().unwrap()).filter(|s| !s.is_empty()).collect();
                 prop_assert_ne!(lenient.first().copied(), Some("admin"), "{}", path);

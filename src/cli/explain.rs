@@ -191,6 +191,7 @@ fn expectations<'a>(
         clock_skew: idp.clock_skew,
         max_age: idp.max_age,
         authn_context: &idp.authn_context,
+        authenticated_since: None,
         decryption_keys: &config.service_provider.keys,
     }
 }

@@ -1,9 +1,11 @@
 //! From sections to settings: what the values mean, and whether they go together.
 
+mod choosing;
 mod data_dir;
 mod files;
 mod headers;
 mod identity_providers;
+mod login_terms;
 mod mapping;
 mod metadata_sources;
 mod network;
@@ -52,7 +54,7 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let assertion = assertion(&file, site, &mut work);
     let session = site::session(&file.session, work.report);
     let session_cookie = site::cookie(&file.session, site, work.report);
-    let rules = rules::all(&file.access, &file.identity, prefix.as_deref(), work.report);
+    let rules = rules::all(&file, prefix.as_deref(), work.report);
     let logout_return_to = site::logout_return_to(&file, site, prefix.as_deref(), work.report);
     let log = site::log(&file.log, work.report);
     Some(Config {

@@ -19,7 +19,7 @@ pub(super) use later::{
 pub(super) use network::{ListenSection, UpstreamSection};
 pub(super) use saml::{IdpInitiatedWord, IdpSection, RequestBindingWord, SpSection};
 
-use super::units::Span;
+use super::units::{SizeLimit, Span};
 
 /// The configuration of samlgate. Durations are "90s", "15m", "12h", "30d"; sizes "256KiB"; file names are relative to the
 /// configuration file.
@@ -130,10 +130,16 @@ pub(super) struct AccessSection {
     pub(super) users: Vec<String>,
     /// Who belongs to one of these tenants.
     pub(super) tenants: Vec<String>,
-    /// Not available in this version: a login that is older is asked for again.
+    /// The IdP must have asked the user anew within this time; else it is asked to (ForceAuthn).
     pub(super) max_auth_age: Option<Span>,
-    /// Not available in this version: authentication context classes, of which the login must have one.
+    /// Authentication context classes, of which the login must have one; else one of them is asked for.
     pub(super) authn_context: Vec<String>,
+    /// The id of the IdP that a login begins with here. Sessions from other IdPs pass all the same.
+    pub(super) idp: Option<String>,
+    /// The largest form that a login keeps, such as "64KiB", when somebody sends one without a session; they must confirm it.
+    pub(super) keep_form: Option<SizeLimit>,
+    /// Whether a login keeps the #fragment of the address. Browsers then send it to samlgate.
+    pub(super) keep_fragment: bool,
     /// Not available in this version: another application for this path.
     pub(super) upstream: Option<String>,
 }

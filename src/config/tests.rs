@@ -14,7 +14,9 @@ use crate::saml::IdpInitiated;
 
 mod addresses;
 mod all_at_once;
+mod choosing;
 mod environment;
+mod login_terms;
 mod metadata_sources;
 mod mistakes;
 mod secrets;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Login;
+use super::assurance::{accepted_contexts, inherited, must_be_young_enough, reauthenticated};
 use super::refusal::{LoginError, Refusal};
 use super::test_report::TestReport;
 use crate::clock::Timestamp;
@@ -46,6 +47,13 @@ pub enum Finished {
         /// The IdP's short name.
         idp: String,
         /// RelayState's page.
+        return_to: ReturnPath,
+    },
+    /// A passive login of somebody who has no session at the IdP.
+    NotSignedIn {
+        /// The IdP's short name.
+        idp: String,
+        /// Where the user wanted to go, and goes without a session.
         return_to: ReturnPath,
     },
     /// A login of the test page.
@@ -98,7 +106,10 @@ impl Login {
         let Some(pending) = self.store.pending(request_id, now).await? else {
             return Err(self.without_pending(posted, request_id, now).await?);
         };
-        let refused = |error: LoginError| Refusal::from(error).by(&pending.idp).towards(&pending.return_to);
+        let refused = |error: LoginError| {
+            let refusal = Refusal::from(error).by(&pending.idp).towards(&pending.return_to);
+            refusal.asking(pending.force_authn, &pending.assurance)
+        };
         if !posted.browsers.contains(&pending.browser) {
             return Err(refused(LoginError::BrowserMismatch));
         }
@@ -107,17 +118,23 @@ impl Login {
             return Err(refused(another_issuer("Response", &idp, &other)));
         }
         must_be_addressed(posted, &idp).map_err(refused)?;
-        let (verified, checks) = self.verify(&idp, octets, Some(request_id.to_owned()), now).await.map_err(refused)?;
+        let (verified, checks) = self.verify(&idp, octets, Some(&pending), now).await.map_err(refused)?;
         if pending.test {
             self.take(&pending, None, now).await.map_err(refused)?;
             return Ok(Finished::Tested(Box::new(self.report(&idp.id, &checks, verified))));
         }
+        if pending.passive && verified.as_ref().is_err_and(is_no_passive) {
+            self.take(&pending, None, now).await.map_err(refused)?;
+            return Ok(Finished::NotSignedIn { idp: idp.id.clone(), return_to: pending.return_to.clone() });
+        }
         // The answer belongs to this browser's own login, so what the IdP says may be shown to the user.
         let assertion = verified.map_err(|error| Refusal { said: words(&error), ..refused(error.into()) })?;
+        let proven = reauthenticated(&pending, &assertion, now);
+        must_be_young_enough(&pending.assurance, proven, now).map_err(refused)?;
         let token = PlainToken::generate(entropy);
         self.take(&pending, Some(token.hash()), now).await.map_err(refused)?;
         let old = [posted.session, pending.previous];
-        let session = self.sign_in(&idp, &assertion, &token, old, now, entropy).await.map_err(refused)?;
+        let session = self.sign_in(&idp, (&assertion, proven), &token, old, now, entropy).await.map_err(refused)?;
         Ok(Finished::SignedIn(SignedIn { token, session, return_to: pending.return_to.clone(), solicited: true }))
     }
 
@@ -147,7 +164,8 @@ impl Login {
             return Ok(Finished::Restart { idp: idp.id.clone(), return_to });
         }
         let token = PlainToken::generate(entropy);
-        let session = self.sign_in(&idp, &assertion, &token, [posted.session, None], now, entropy).await.map_err(refused)?;
+        let session =
+            self.sign_in(&idp, (&assertion, None), &token, [posted.session, None], now, entropy).await.map_err(refused)?;
         Ok(Finished::SignedIn(SignedIn { token, session, return_to, solicited: false }))
     }
 
@@ -175,15 +193,19 @@ impl Login {
         }
     }
 
-    /// Verifies on a thread of its own: the answer to `request_id`, which is pending in the browser that posted it, or an
-    /// unsolicited response. They have separate places, so that strangers' junk can't take those of people who are signing in.
+    /// Verifies on a thread of its own: the answer to a login that is pending in the browser that posted it, or an unsolicited
+    /// response. They have separate places, so that strangers' junk can't take those of people who are signing in.
     async fn verify(
         &self,
         idp: &Arc<IdentityProvider>,
         octets: Vec<u8>,
-        request_id: Option<String>,
+        pending: Option<&PendingLogin>,
         now: Timestamp,
     ) -> Result<(Result<VerifiedAssertion, SamlError>, Checks), LoginError> {
+        let request_id = pending.map(|pending| pending.request_id.clone());
+        let asked = pending.map_or(&[][..], |pending| &pending.assurance.authn_context);
+        let authn_context = accepted_contexts(&idp.authn_context, asked)?;
+        let authenticated_since = pending.filter(|pending| pending.force_authn).map(|pending| pending.started);
         let places = self.workers.for_answer_to(request_id.as_deref());
         let acs_urls = self.acs_urls(idp);
         let sp = Arc::clone(&self.sp);
@@ -198,7 +220,8 @@ impl Login {
                 compat: idp.compat,
                 clock_skew: idp.clock_skew,
                 max_age: idp.max_age,
-                authn_context: &idp.authn_context,
+                authn_context: &authn_context,
+                authenticated_since,
                 decryption_keys: &sp.keys,
             };
             let mut checks = Checks::default();
@@ -213,12 +236,13 @@ impl Login {
         Ok((verified, checks))
     }
 
-    /// Claims the assertion, makes an identity of it, begins the session and ends the browser's old ones. A login that was issued
-    /// before its user logged out at the IdP ends here.
+    /// Claims the assertion, makes an identity of it, begins the session and ends the browser's old ones. With the assertion comes
+    /// when the user authenticated anew, if this login proves it. A login that was issued before its user logged out at the IdP ends
+    /// here.
     async fn sign_in(
         &self,
         idp: &IdentityProvider,
-        assertion: &VerifiedAssertion,
+        (assertion, proven): (&VerifiedAssertion, Option<Timestamp>),
         token: &PlainToken,
         old: [Option<HashedToken>; 2],
         now: Timestamp,
@@ -230,12 +254,18 @@ impl Login {
             return Err(LoginError::Replayed("this assertion was used before"));
         }
         let identity = self.mapping.apply(assertion)?;
+        let mut reauthenticated = proven;
+        for key in old.iter().flatten() {
+            let inherited = self.store.session(key)?.and_then(|old| inherited(&old, assertion, now));
+            reauthenticated = reauthenticated.max(inherited);
+        }
         let origin = Origin {
             idp: idp.id.clone(),
             issuer: assertion.issuer().to_owned(),
             name_id: assertion.name_id().clone(),
             session_index: assertion.session_index().map(str::to_owned),
             auth_time: assertion.authn_instant(),
+            reauthenticated,
             acr: assertion.authn_context().map(str::to_owned),
             not_on_or_after: assertion.session_not_on_or_after(),
         };
@@ -302,6 +332,11 @@ fn must_be_addressed(posted: &Posted, idp: &IdentityProvider) -> Result<(), Logi
 pub(super) fn another_issuer(element: &'static str, asked: &IdentityProvider, answered: &IdentityProvider) -> LoginError {
     let (expected, got) = (asked.entity_id.clone(), answered.entity_id.clone());
     SamlError::IssuerMismatch { element, expected, got }.into()
+}
+
+/// Whether the IdP says that it would have had to ask the user something (Core 3.2.2.2). It may be unsigned: it only refuses.
+fn is_no_passive(error: &SamlError) -> bool {
+    matches!(error, SamlError::StatusNotSuccess { status, .. } if status.rsplit('/').next() == Some("NoPassive"))
 }
 
 /// What the IdP itself says about its refusal.

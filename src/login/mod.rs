@@ -1,5 +1,6 @@
 //! The flows: start, finish, logout. They return outcomes, never HTTP responses.
 
+mod assurance;
 pub mod finish;
 pub mod logout;
 pub mod refusal;
@@ -142,10 +143,10 @@ impl Login {
         &self.sp
     }
 
-    /// Where a user may be sent: a path on this site that is none of our own endpoints (which would only send on in circles),
-    /// and the start page instead of everything else.
+    /// Where a user may be sent: a path on this site that is none of our own endpoints (which would only send on in circles; the page
+    /// that shows a kept form doesn't), and the start page instead of everything else.
     pub fn return_path(&self, text: &str) -> ReturnPath {
-        let own = |path: &ReturnPath| self.is_own(path.route());
+        let own = |path: &ReturnPath| self.is_own(path.route()) && !self.is_form_page(path.route());
         ReturnPath::parse(text, &self.public_url).filter(|path| !own(path)).unwrap_or_else(ReturnPath::root)
     }
 
@@ -154,6 +155,11 @@ impl Login {
     pub fn is_own(&self, path: &str) -> bool {
         let under_prefix = path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         under_prefix || path == "/.well-known/samlgate/jwks.json" || self.is_acs(path) || self.slo(path).is_some()
+    }
+
+    /// Whether a path is that of our page that shows a kept form.
+    pub fn is_form_page(&self, path: &str) -> bool {
+        path.strip_prefix(&self.prefix) == Some("/form")
     }
 
     /// Whether a path is one of the configured assertion consumer services.

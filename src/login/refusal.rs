@@ -1,8 +1,11 @@
 //! Why a login doesn't succeed: for the operator, for the user, and what the user can do.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::PENDING_PER_BROWSER;
+use crate::access::Assurance;
 use crate::identity::mapping::IdentityError;
 use crate::return_path::ReturnPath;
 use crate::saml::logout::LogoutError;
@@ -75,6 +78,15 @@ pub enum LoginError {
          metadata_file must be replaced by a fresh copy"
     )]
     MetadataExpired(String),
+    /// A rule and the IdP's own `authn_context` ask for different things.
+    #[error(
+        "none of the authentication context classes that the rule asks for is in this IdP's own authn_context, so no login with it \
+         could be good enough"
+    )]
+    NoContextLeft,
+    /// The answer to a request with ForceAuthn came when the authentication was too old again.
+    #[error("the user authenticated anew, but the answer came more than max_auth_age ({} s) later", .0.as_secs())]
+    TookTooLong(Duration),
     /// More responses than can be verified.
     #[error("too many sign-ins at once")]
     Busy,
@@ -101,6 +113,8 @@ impl LoginError {
             Self::UnknownIdp => "unknown_idp",
             Self::NoMetadata(_) => "metadata_unavailable",
             Self::MetadataExpired(_) => "metadata_expired",
+            Self::NoContextLeft => "authn_context",
+            Self::TookTooLong(_) => "authn_too_old",
             Self::Busy => "busy",
             Self::Internal => "internal_error",
         }
@@ -167,6 +181,10 @@ pub struct Refusal {
     pub said: Option<String>,
     /// Where the user wanted to go: trying again leads there.
     pub try_again: ReturnPath,
+    /// Trying again must ask the user anew (ForceAuthn), as the login did that is refused.
+    pub force_authn: bool,
+    /// Trying again must ask for one of these authentication context classes; empty: any.
+    pub authn_context: Vec<String>,
     /// The user is signed in already and may go on to that page without doing anything.
     pub signed_in: bool,
 }
@@ -185,6 +203,14 @@ impl Refusal {
         self.try_again = page.clone();
         self
     }
+
+    /// Of a login that asked for so much; the next one does too.
+    #[must_use]
+    pub(super) fn asking(mut self, force_authn: bool, assurance: &Assurance) -> Self {
+        self.force_authn = force_authn;
+        self.authn_context.clone_from(&assurance.authn_context);
+        self
+    }
 }
 
 impl<E: Into<LoginError>> From<E> for Refusal {
@@ -198,6 +224,8 @@ impl<E: Into<LoginError>> From<E> for Refusal {
             hint: hint(error.code()),
             said: None,
             try_again: ReturnPath::root(),
+            force_authn: false,
+            authn_context: Vec::new(),
             signed_in: false,
         }
     }
@@ -220,6 +248,9 @@ fn hint(code: &str) -> &'static str {
         "unsolicited_not_allowed" => "Please start here and not at your identity provider.",
         "in_response_to_mismatch" => "This answer belongs to another sign-in. Please try again.",
         "authn_context" => "This application asks for a stronger way of signing in. Please ask your administrator.",
+        "authn_too_old" => {
+            "This page asks you to prove again who you are, and your identity provider didn't ask you, or it took too long. Please try again; if that doesn't help, tell your administrator."
+        }
         "attribute_missing" => {
             "Your identity provider did not send everything that this application needs to know about you. Please ask your administrator."
         }

@@ -24,7 +24,7 @@ use super::pool::Pool;
 use super::request_id::{RequestId, RequestIds};
 use super::upgrade;
 use super::watch::Sweep;
-use crate::access::{Decision, Forbidden, Rules, Target, TargetError};
+use crate::access::{Decision, Forbidden, LoginTerms, Rules, Target, TargetError};
 use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
 use crate::identity::headers::HeaderPlan;
@@ -33,7 +33,7 @@ use crate::session::Session;
 use crate::store::{Store, StoreError};
 use crate::token::Entropy;
 use crate::web::cookies::SessionCookie;
-use crate::web::{Problem, Reply, RequestContext, Web};
+use crate::web::{Problem, Reply, RequestContext, Unanswered, Web};
 
 /// One of samlgate's own endpoints must have read its request and answered within this time.
 const OWN_LIMIT: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub struct GateParts {
     /// Where sessions are.
     pub store: Arc<dyn Store>,
     /// `[[access]]`.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// `[headers]`.
     pub headers: Arc<HeaderPlan>,
     /// Signs assertions.
@@ -268,12 +268,13 @@ impl Gate {
         }
 
         // 6. The rule decides, and only it can make a permit.
-        let identity = session.as_deref().map(Session::identity);
-        let permit = match parts.rules.decide(target, &head.method, identity) {
+        let permit = match parts.rules.decide(target, &head.method, session.as_deref(), now) {
             Decision::Permit(permit) => permit,
-            Decision::LoginRequired(target) => {
-                let reply = parts.web.login_required(&head.method, &head.headers, &target, &facts.context()).await;
-                return Ok(Passed::Own(reply, Outcome::LoginRequired));
+            Decision::LoginRequired(target, terms) => {
+                return self.sign_in(&head, body, &target, &terms, None, facts).await;
+            }
+            Decision::StepUpRequired(target, terms) => {
+                return self.sign_in(&head, body, &target, &terms, session.as_deref(), facts).await;
             }
             Decision::Forbidden(why) => {
                 log_forbidden(facts, why, session.as_deref());
@@ -295,6 +296,30 @@ impl Gate {
             return Ok(Passed::Forwarded(response, outcome));
         }
         Ok(Passed::Forwarded(forward::forward(exchange, head, body, busy).await?, Outcome::Forwarded))
+    }
+
+    /// Answers somebody who must sign in first, or better than for the session that there is.
+    async fn sign_in(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        target: &Target,
+        terms: &LoginTerms,
+        session: Option<&Session>,
+        facts: &Facts,
+    ) -> Result<Passed, Refusal> {
+        let (web, context) = (&self.parts.web, facts.context());
+        let request = Unanswered { method: &head.method, headers: &head.headers, target };
+        let answered = async {
+            match (web.form_limit(request, terms), session) {
+                (Some(most), _) => web.keep_form(request, body, most, session, &context).await,
+                (None, Some(session)) => web.step_up_required(request, terms, session, &context).await,
+                (None, None) => web.login_required(request, terms, &context).await,
+            }
+        };
+        let reply = tokio::time::timeout(OWN_LIMIT, answered).await;
+        let reply = reply.map_err(|_| Refusal::new(Problem::RequestTimeout, Outcome::Timeout))?;
+        Ok(Passed::Own(reply, if session.is_some() { Outcome::StepUpRequired } else { Outcome::LoginRequired }))
     }
 
     /// The session that the cookie opens, live or not.

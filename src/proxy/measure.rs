@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Own,
     /// No session.
     LoginRequired,
+    /// A session, but of a login that isn't good enough.
+    StepUpRequired,
     /// A session, but not allowed.
     Forbidden,
     /// Malformed, ambiguous or too large.
@@ -39,6 +41,7 @@ impl Outcome {
             Self::Upgraded => "upgraded",
             Self::Own => "own",
             Self::LoginRequired => "login_required",
+            Self::StepUpRequired => "step_up_required",
             Self::Forbidden => "forbidden",
             Self::BadRequest => "bad_request",
             Self::UpstreamUnreachable => "upstream_unreachable",

@@ -147,6 +147,16 @@ pub enum SamlError {
         /// What stands there; empty when absent.
         got: String,
     },
+    /// The user was to be asked anew (ForceAuthn) and was not.
+    #[error(
+        "AuthnInstant is {at}, but the login request with ForceAuthn was sent at {asked}: the IdP did not ask the user again"
+    )]
+    AuthnTooOld {
+        /// AuthnInstant.
+        at: String,
+        /// When the request began, by our clock.
+        asked: String,
+    },
     /// SessionNotOnOrAfter is past.
     #[error("the session at the IdP ended at {at}")]
     SessionExpiredAtIdp {
@@ -193,6 +203,7 @@ impl SamlError {
             Self::UnsolicitedNotAllowed => "unsolicited_not_allowed",
             Self::AuthnStatementMissing => "authn_statement_missing",
             Self::AuthnContext { .. } => "authn_context",
+            Self::AuthnTooOld { .. } => "authn_too_old",
             Self::SessionExpiredAtIdp { .. } => "session_expired_at_idp",
             Self::NameIdMissing(_) => "name_id_missing",
             Self::UnknownCondition(_) => "unknown_condition",
@@ -239,6 +250,10 @@ impl SamlError {
             Self::UnsolicitedNotAllowed => "Start at the application, or set idp_initiated to \"restart\" or \"accept\".",
             Self::SessionExpiredAtIdp { .. } => "Log out at the IdP and try again.",
             Self::AuthnContext { .. } => "Require that kind of authentication at the IdP, or add its class to authn_context.",
+            Self::AuthnTooOld { .. } => {
+                "At the IdP, let this application ask for a new authentication (ForceAuthn). If it did ask, compare the clocks: \
+                 clock_skew says how much is tolerated."
+            }
             Self::StatusNotSuccess { .. } => "The IdP refused; its own log says why.",
             _ => "",
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::SamlError;
 use super::keys::SpKey;
+use crate::clock::Timestamp;
 
 /// Weaknesses that an operator allows for one IdP by name (`compat`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Expectations<'a> {
     pub max_age: Duration,
     /// Accepted AuthnContextClassRefs; empty: any.
     pub authn_context: &'a [String],
+    /// When a request with ForceAuthn began: an AuthnInstant before it, and before the skew, says that the user wasn't asked.
+    pub authenticated_since: Option<Timestamp>,
     /// Our keys, current and old: each may decrypt. Those that are not RSA are passed over.
     pub decryption_keys: &'a [SpKey],
 }

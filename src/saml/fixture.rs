@@ -106,6 +106,7 @@ pub(in crate::saml) fn expectations<'a>() -> Expectations<'a> {
         clock_skew: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
         authn_context: &[],
+        authenticated_since: None,
         decryption_keys: &[],
     }
 }

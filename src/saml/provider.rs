@@ -92,6 +92,10 @@ impl NameIdFormat {
 pub struct IdentityProvider {
     /// Short name, for URLs, logs and metrics.
     pub id: String,
+    /// Name for people, where they choose an IdP.
+    pub name: Option<String>,
+    /// Mail domains of its users, in small letters.
+    pub domains: Vec<String>,
     /// entityID.
     pub entity_id: String,
     /// Single sign-on services, at least one.
@@ -123,10 +127,17 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
+    /// What people read.
+    pub fn display_name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+
     /// Puts what the metadata says under a short name, with the default for everything that an operator may set.
     pub fn new(id: impl Into<String>, metadata: IdpMetadata) -> Self {
         Self {
             id: id.into(),
+            name: None,
+            domains: Vec::new(),
             entity_id: metadata.entity_id,
             sso: metadata.sso,
             slo: metadata.slo,

@@ -56,6 +56,8 @@ pub struct RequestParts<'a> {
     pub force_authn: bool,
     /// The IdP must not show anything.
     pub is_passive: bool,
+    /// RequestedAuthnContext, of which one must be met exactly; empty: none is requested.
+    pub authn_context: &'a [String],
 }
 
 /// An AuthnRequest (Core 3.4.1). The answer is always asked for by POST.
@@ -159,7 +161,7 @@ pub fn start(idp: &IdentityProvider, sp: &ServiceProvider, parts: RequestParts<'
         force_authn: parts.force_authn || idp.force_authn,
         is_passive: parts.is_passive,
         name_id_format: sp.name_id_format.urn(),
-        authn_context: &idp.authn_context,
+        authn_context: parts.authn_context,
     };
     send(&request, service.binding, &service.location, parts.relay_state, key)
 }

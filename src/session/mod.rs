@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use crate::access::Visitor;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::identity::assertion::MintedAssertion;
@@ -38,8 +39,11 @@ pub struct Origin {
     pub name_id: NameId,
     /// SessionIndex.
     pub session_index: Option<String>,
-    /// When the user authenticated.
+    /// When the user authenticated, as the IdP says.
     pub auth_time: Timestamp,
+    /// When the user authenticated because we had asked for it anew (ForceAuthn); `None` when the IdP may have answered from a
+    /// session of its own. By our clock: not before the request, not after the answer.
+    pub reauthenticated: Option<Timestamp>,
     /// AuthnContextClassRef.
     pub acr: Option<String>,
     /// SessionNotOnOrAfter.
@@ -58,6 +62,7 @@ pub struct Session {
     headers: OnceLock<PreparedHeaders>,
     texts: Texts,
     auth_time: Timestamp,
+    reauthenticated: Option<Timestamp>,
     not_on_or_after: Option<Timestamp>,
     assertion: ArcSwapOption<MintedAssertion>,
     created: Timestamp,
@@ -87,6 +92,7 @@ impl Session {
             headers: OnceLock::new(),
             texts: Texts::new(&sid, &origin),
             auth_time: origin.auth_time,
+            reauthenticated: origin.reauthenticated,
             not_on_or_after: origin.not_on_or_after,
             assertion: ArcSwapOption::empty(),
             created: now,
@@ -156,7 +162,7 @@ impl Session {
     }
     /// Where it comes from, put together anew: not for the hot path.
     pub fn origin(&self) -> Origin {
-        self.texts.origin(self.auth_time, self.not_on_or_after)
+        self.texts.origin(self.auth_time, self.reauthenticated, self.not_on_or_after)
     }
     /// Identity headers, rendered once.
     pub fn headers(&self) -> &PreparedHeaders {
@@ -181,5 +187,20 @@ impl Session {
     /// The last request.
     pub fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+}
+
+/// Who asks, for the rules.
+impl Visitor for Session {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn reauthenticated(&self) -> Option<Timestamp> {
+        self.reauthenticated
+    }
+
+    fn authn_context(&self) -> Option<&str> {
+        self.texts.acr()
     }
 }

@@ -51,8 +51,18 @@ impl Texts {
         (self.part(2), self.part(3))
     }
 
-    /// All but the public id.
-    pub(super) fn origin(&self, auth_time: Timestamp, not_on_or_after: Option<Timestamp>) -> Origin {
+    /// AuthnContextClassRef.
+    pub(super) fn acr(&self) -> Option<&str> {
+        Some(self.part(8)).filter(|acr| !acr.is_empty())
+    }
+
+    /// All but the public id, with the times.
+    pub(super) fn origin(
+        &self,
+        auth_time: Timestamp,
+        reauthenticated: Option<Timestamp>,
+        not_on_or_after: Option<Timestamp>,
+    ) -> Origin {
         let optional = |at| Some(self.part(at)).filter(|part| !part.is_empty()).map(str::to_owned);
         Origin {
             idp: self.part(1).to_owned(),
@@ -65,6 +75,7 @@ impl Texts {
             },
             session_index: optional(7),
             auth_time,
+            reauthenticated,
             acr: optional(8),
             not_on_or_after,
         }
@@ -101,15 +112,19 @@ mod tests {
             },
             session_index: some("_1"),
             auth_time: Timestamp::from_unix(5),
+            reauthenticated: Some(Timestamp::from_unix(7)),
             acr: some("urn:acr"),
             not_on_or_after: Some(Timestamp::from_unix(9)),
         };
         let texts = Texts::new("sid1", &origin);
-        assert_eq!(texts.origin(origin.auth_time, origin.not_on_or_after), origin);
+        assert_eq!(texts.origin(origin.auth_time, origin.reauthenticated, origin.not_on_or_after), origin);
         assert_eq!((texts.sid(), texts.idp()), ("sid1", "corp"));
         assert_eq!(texts.subject(), ("https://idp.example/ä", "alice\u{1F600}"));
 
+        assert_eq!(texts.acr(), Some("urn:acr"));
+
         (origin.name_id.format, origin.name_id.sp_name_qualifier, origin.session_index) = (None, None, None);
-        assert_eq!(Texts::new("sid1", &origin).origin(origin.auth_time, origin.not_on_or_after), origin);
+        let texts = Texts::new("sid1", &origin);
+        assert_eq!(texts.origin(origin.auth_time, origin.reauthenticated, origin.not_on_or_after), origin);
     }
 }

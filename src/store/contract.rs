@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{FinishedLogin, LogoutMark, NewLogin, PENDING_LIFETIME, PendingLogin, PendingLogout, Store, Which};
+use super::{FinishedLogin, KeptForm, LogoutMark, NewLogin, PENDING_LIFETIME, PendingLogin, PendingLogout, Store, Which};
+use crate::access::Assurance;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::identity::headers::{HeaderPlan, HeaderSettings};
@@ -39,6 +40,7 @@ pub(crate) fn session_at(user: &str, n: u32, now: Timestamp) -> Session {
         },
         session_index: Some(format!("_index{n}")),
         auth_time: now,
+        reauthenticated: None,
         acr: Some("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport".into()),
         not_on_or_after: None,
     };
@@ -86,6 +88,8 @@ pub(crate) fn pending_of(n: u32, browser: u32) -> PendingLogin {
         relay_state: "state".into(),
         return_to: ReturnPath::root(),
         force_authn: false,
+        passive: false,
+        assurance: Assurance::default(),
         test: false,
         previous: None,
         started: at(0),
@@ -146,6 +150,17 @@ impl Login {
     }
 }
 
+/// The n-th kept form, of so many octets.
+pub(crate) fn form_of(n: u32, octets: usize) -> KeptForm {
+    KeptForm {
+        id: format!("form{n}"),
+        browser: HashedToken::of("browser 1"),
+        subject: None,
+        page: ReturnPath::root(),
+        octets: vec![b'x'; octets].into(),
+    }
+}
+
 /// Everything that a store must do. `new` makes an empty one.
 pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     sessions_are_found_and_ended(&*new()).await;
@@ -160,7 +175,20 @@ pub(crate) async fn check(new: impl Fn() -> Arc<dyn Store>) {
     pending_logouts_are_taken_once(&*new()).await;
     a_logout_at_the_idp_ends_what_it_concerns_once(&*new()).await;
     a_login_from_before_a_logout_is_over(&*new()).await;
+    kept_forms_are_taken_once_by_their_browser(&*new()).await;
     claims_hold(&*new()).await;
+}
+
+async fn kept_forms_are_taken_once_by_their_browser(store: &dyn Store) {
+    let (form, other) = (form_of(1, 100), HashedToken::of("browser 2"));
+    store.save_form(form.clone(), at(0)).await.unwrap();
+    assert_eq!(store.take_form("form1", &[other], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form1", &[], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form2", &[form.browser], at(1)).await.unwrap(), None);
+    assert_eq!(store.take_form("form1", &[other, form.browser], at(1)).await.unwrap(), Some(form.clone()));
+    assert_eq!(store.take_form("form1", &[form.browser], at(1)).await.unwrap(), None);
+    store.save_form(form.clone(), at(10)).await.unwrap();
+    assert_eq!(store.take_form("form1", &[form.browser], at(10 + 3600)).await.unwrap(), None, "it ends with the login");
 }
 
 async fn sessions_are_found_and_ended(store: &dyn Store) {

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::logout::{LogoutMark, NewLogin, PendingLogout};
-use super::{Answer, FinishedLogin, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
+use super::{Answer, FinishedLogin, KeptForm, PENDING_LIFETIME, PendingLogin, Store, StoreError, Which};
 use crate::clock::Timestamp;
 use crate::session::Session;
 use crate::token::HashedToken;
@@ -37,6 +37,8 @@ pub struct MemoryLimits {
     pub logouts: usize,
     /// Marks of logouts that IdPs have asked for, in octets; beyond it they are merged, and refuse more.
     pub marks: usize,
+    /// Kept forms, in octets; beyond it the oldest are forgotten. Whoever can reach us can send one.
+    pub forms: usize,
     /// Claims; beyond it new ones are refused.
     pub claims: usize,
 }
@@ -44,7 +46,15 @@ pub struct MemoryLimits {
 impl Default for MemoryLimits {
     /// Some 200,000 sessions of the usual size in use, 100,000 pending logins, 1,000,000 claims.
     fn default() -> Self {
-        Self { sessions: 512 << 20, pending: 64 << 20, finished: 16 << 20, logouts: 8 << 20, marks: 16 << 20, claims: 1_000_000 }
+        Self {
+            sessions: 512 << 20,
+            pending: 64 << 20,
+            finished: 16 << 20,
+            logouts: 8 << 20,
+            marks: 16 << 20,
+            forms: 16 << 20,
+            claims: 1_000_000,
+        }
     }
 }
 
@@ -63,6 +73,7 @@ pub struct MemoryStore {
     finished: Mutex<Ageing<FinishedLogin>>,
     logouts: Mutex<Ageing<PendingLogout>>,
     marks: Mutex<LogoutMarks>,
+    forms: Mutex<Ageing<KeptForm>>,
     claims: Mutex<Claims>,
 }
 
@@ -90,6 +101,7 @@ impl MemoryStore {
             finished: Mutex::new(Ageing::new(limits.finished, PENDING_LIFETIME)),
             logouts: Mutex::new(Ageing::new(limits.logouts, PENDING_LIFETIME)),
             marks: Mutex::new(LogoutMarks::new(limits.marks)),
+            forms: Mutex::new(Ageing::new(limits.forms, PENDING_LIFETIME)),
             claims: Mutex::new(Claims::new(limits.claims)),
         }
     }
@@ -215,6 +227,14 @@ impl Store for MemoryStore {
         })
     }
 
+    fn save_form(&self, form: KeptForm, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let weight = size_of::<KeptForm>() + form.id.len() + form.page.as_str().len() + form.octets.len();
+            self.forms.lock().insert(form.id.clone(), form, weight, now);
+            Ok(())
+        })
+    }
+
     fn pending_logout<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogout>> {
         Box::pin(async move { Ok(self.logouts.lock().get(request_id, now).cloned()) })
     }
@@ -247,6 +267,14 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.marks.lock().refuse(&login, now)) })
     }
 
+    fn take_form<'a>(&'a self, id: &'a str, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Option<KeptForm>> {
+        Box::pin(async move {
+            let mut forms = self.forms.lock();
+            let own = forms.get(id, now).is_some_and(|form| browsers.contains(&form.browser));
+            Ok(if own { forms.remove(id) } else { None })
+        })
+    }
+
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { self.claims.lock().claim(what, until, now) })
     }
@@ -259,6 +287,24 @@ mod tests {
 
     fn store(limits: MemoryLimits) -> MemoryStore {
         MemoryStore::new(limits)
+    }
+
+    #[tokio::test]
+    async fn forms_have_a_bound_and_the_oldest_go() {
+        let store = store(MemoryLimits { forms: 100_000, ..MemoryLimits::default() });
+        for n in 0..20 {
+            store.save_form(contract::form_of(n, 40_000), at(0)).await.unwrap();
+        }
+        let browsers = [contract::form_of(0, 0).browser];
+        let mut there = Vec::new();
+        for n in 0..20 {
+            if store.take_form(&format!("form{n}"), &browsers, at(1)).await.unwrap().is_some() {
+                there.push(n);
+            }
+        }
+        assert_eq!(there, [18, 19]);
+        store.save_form(contract::form_of(20, 200_000), at(1)).await.unwrap();
+        assert!(store.take_form("form20", &browsers, at(1)).await.unwrap().is_none(), "larger than all the room there is");
     }
 
     #[tokio::test]

@@ -10,8 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thiserror::Error;
 
+use crate::access::Assurance;
 use crate::clock::Timestamp;
 use crate::return_path::ReturnPath;
 use crate::session::Session;
@@ -46,6 +48,10 @@ pub struct PendingLogin {
     pub return_to: ReturnPath,
     /// ForceAuthn was asked for.
     pub force_authn: bool,
+    /// IsPassive was asked for.
+    pub passive: bool,
+    /// What the login must be good enough for.
+    pub assurance: Assurance,
     /// A login of the test page: shows what was asserted and makes no session.
     pub test: bool,
     /// The session that the browser had when it began: a new one replaces it. (The session cookie itself doesn't travel with
@@ -69,6 +75,21 @@ pub struct FinishedLogin {
     pub return_to: ReturnPath,
     /// It was a login of the test page.
     pub test: bool,
+}
+
+/// A form that was sent to a page without a good enough session, kept so that its sender need not write it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptForm {
+    /// Random public id.
+    pub id: String,
+    /// The browser that sent it: hash of its login cookie.
+    pub browser: HashedToken,
+    /// Whose session it was sent with, if there was one: the hash of issuer and NameID. Nobody else may see it.
+    pub subject: Option<HashedToken>,
+    /// The page that it was sent to.
+    pub page: ReturnPath,
+    /// What was sent, `application/x-www-form-urlencoded`.
+    pub octets: Bytes,
 }
 
 /// Which sessions are meant.
@@ -150,6 +171,11 @@ pub trait Store: Send + Sync {
     /// Whether a mark refuses a login ([`LogoutMark`] has the rule). To be asked when its session is saved, and before anybody gets
     /// the token of it.
     fn is_logged_out<'a>(&'a self, login: NewLogin<'a>, now: Timestamp) -> Answer<'a, bool>;
+    /// Keeps a form for [`PENDING_LIFETIME`]; a store short of room may forget it earlier.
+    fn save_form(&self, form: KeptForm, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Takes a form that is not too old and that one of these browsers sent: of all who ask, one gets it.
+    fn take_form<'a>(&'a self, id: &'a str, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Option<KeptForm>>;
 
     /// Claims what may happen once (`issuer` and assertion id, hashed): true for the first, until `until`. A claim is never
     /// forgotten early: a store that has no room for it refuses it.

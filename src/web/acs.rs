@@ -1,7 +1,7 @@
 //! The assertion consumer service: takes what the browser posts from the IdP (Bindings 3.5, Profiles 4.1.4).
 
 use http::{HeaderMap, StatusCode};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::context::RequestContext;
 use super::endpoints::{Call, at_most_one};
@@ -25,6 +25,12 @@ pub(super) async fn consume(site: &Site, call: &Call, idp: Option<String>) -> Re
             // session that the new one replaces would never be ended.
             let own = format!("{}&again=true", refusal::try_again(&site.path("/login"), &return_to, Some(&idp)));
             redirect(StatusCode::SEE_OTHER, &own).unwrap_or_else(|| call.refuse(site, Problem::Internal))
+        }
+        Ok(Finished::NotSignedIn { idp, return_to }) => {
+            debug!(request_id = call.context.id, idp, "passive login: nobody is signed in at the IdP");
+            counted(Some(&idp), "passive", "");
+            let onwards = redirect(StatusCode::SEE_OTHER, return_to.as_str());
+            onwards.unwrap_or_else(|| call.refuse(site, Problem::Internal))
         }
         Ok(Finished::Tested(report)) => tested(site, call, &report),
         Err(refused) => refuse(site, &refused, &call.headers, &call.context),
@@ -63,6 +69,9 @@ fn welcome(site: &Site, call: &Call, signed_in: &SignedIn) -> Reply {
     match redirect(StatusCode::SEE_OTHER, signed_in.return_to.as_str()) {
         Some(mut reply) => {
             site.parts.cookies.give_session(reply.headers_mut(), &signed_in.token);
+            if signed_in.solicited && site.parts.login.idps().len() > 1 {
+                site.parts.cookies.remember_idp(reply.headers_mut(), session.idp());
+            }
             reply
         }
         None => call.refuse(site, Problem::Internal),

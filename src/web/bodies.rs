@@ -30,7 +30,7 @@ pub(super) fn most(method: &Method, path: &str) -> Option<usize> {
     match path {
         "/acs" => Some(MAX_RESPONSE),
         "/slo" | "/slo/soap" => Some(MAX_LOGOUT),
-        "/logout" => Some(MAX_OWN_FORM),
+        "/logout" | "/login" => Some(MAX_OWN_FORM),
         _ => path.strip_prefix("/acs/").filter(|idp| !idp.is_empty() && !idp.contains('/')).map(|_| MAX_RESPONSE),
     }
 }
@@ -115,7 +115,8 @@ mod tests {
             ("/acs/", None),
             ("/acs/a/b", None),
             ("/acsx", None),
-            ("/login", None),
+            ("/login", Some(MAX_OWN_FORM)),
+            ("/test", None),
             ("/slo", Some(MAX_LOGOUT)),
             ("/slo/soap", Some(MAX_LOGOUT)),
             ("/slo/", None),

@@ -10,6 +10,9 @@ use crate::public_url::PublicUrl;
 use crate::store::PENDING_LIFETIME;
 use crate::token::PlainToken;
 
+/// How long the choice of an IdP is remembered: browsers keep no cookie for much longer.
+const REMEMBERED: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What a request says about its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCookie {
@@ -27,11 +30,14 @@ pub enum SessionCookie {
 /// - The login cookie binds a pending login to its browser. It must come back with the IdP's cross-site POST, so it is
 ///   SameSite=None, which browsers take only with Secure. Without TLS (localhost) some browsers drop it; a second one,
 ///   SameSite=Lax, then serves where the IdP is on the same site.
+/// - The choice cookie: which of several IdPs the last login was with. It only says what stands first on the page where users
+///   choose, and whoever forges it gains nothing.
 #[derive(Clone, Debug)]
 pub struct Cookies {
     session: String,
     login: String,
     login_lax: Option<String>,
+    choice: String,
     secure: bool,
 }
 
@@ -43,7 +49,8 @@ impl Cookies {
         let session = name.unwrap_or(if secure { "__Host-samlgate" } else { "samlgate" }).to_owned();
         let login = format!("{session}-login");
         let login_lax = (!secure).then(|| format!("{session}-login-lax"));
-        Self { session, login, login_lax, secure }
+        let choice = format!("{session}-idp");
+        Self { session, login, login_lax, choice, secure }
     }
 
     /// The session cookie of a request. Names are compared exactly; a value that is no token is no session.
@@ -64,6 +71,19 @@ impl Cookies {
             values.next().filter(|_| values.next().is_none()).and_then(token)
         };
         names.into_iter().flatten().filter_map(once).collect()
+    }
+
+    /// What the choice cookie of a request says, unless it is there twice. It may be anything.
+    pub fn chosen_idp<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let mut values = values(headers, &self.choice);
+        values.next().filter(|_| values.next().is_none()).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Remembers which IdP a user has signed in with, by its short name.
+    pub fn remember_idp(&self, answer: &mut HeaderMap, idp: &str) {
+        let mut cookie = self.cookie(&self.choice, idp, SameSite::Lax, self.secure);
+        cookie.set_max_age(whole_seconds(REMEMBERED));
+        set(answer, &cookie);
     }
 
     /// Lets a browser keep a new session.
@@ -125,7 +145,7 @@ impl Cookies {
         }
     }
 
-    /// The session cookie, the login cookies, and whatever else begins like them.
+    /// The session cookie, the login cookies, the choice cookie, and whatever else begins like them.
     fn is_ours(&self, name: &[u8]) -> bool {
         name.starts_with(self.session.as_bytes())
     }
@@ -315,6 +335,10 @@ mod tests {
             lines(&|answer| https.bind_browser(answer, &token)),
             ["__Host-samlgate-login=T; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=3600"]
         );
+        assert_eq!(
+            lines(&|answer| https.remember_idp(answer, "corp")),
+            ["__Host-samlgate-idp=corp; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=31536000"]
+        );
         assert_eq!(lines(&|answer| http.give_session(answer, &token)), ["samlgate=T; HttpOnly; SameSite=Lax; Path=/"]);
         assert_eq!(
             lines(&|answer| http.bind_browser(answer, &token)),
@@ -323,6 +347,15 @@ mod tests {
                 "samlgate-login-lax=T; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600",
             ]
         );
+    }
+
+    #[test]
+    fn the_choice_is_read_when_there_is_one() {
+        let chosen = |line: &'static str| https().chosen_idp(&sent(&[line.as_bytes()])).map(str::to_owned);
+        assert_eq!(chosen("a=b; __Host-samlgate-idp=corp").as_deref(), Some("corp"));
+        assert_eq!(chosen("__Host-samlgate-idp=corp; __Host-samlgate-idp=evil"), None);
+        assert_eq!(chosen("samlgate-idp=corp"), None);
+        assert!(stripped(&https(), &[b"__Host-samlgate-idp=corp"]).is_empty(), "the application doesn't see it");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::endpoints::Call;
 use super::pages::{json as json_reply, whole};
-use super::{Problem, Reply, Site};
+use super::{Problem, Reply, Site, Wanted};
+use crate::access::LoginTerms;
 use crate::session::Session;
 
 /// `GET /metadata`: what the IdP must know of us (Metadata 2.4.4).
@@ -26,7 +27,7 @@ pub(super) fn jwks(site: &Site) -> Reply {
 pub(super) fn me(site: &Site, call: &Call) -> Reply {
     match site.session(&call.headers) {
         Ok(Some(session)) => json_reply(StatusCode::OK, &Value::Object(described(&session))),
-        Ok(None) => site.unauthorized(&call.headers),
+        Ok(None) => site.unauthorized(&call.headers, &Wanted::login(&LoginTerms::default())),
         Err(_) => call.refuse(site, Problem::StoreAway),
     }
 }
@@ -48,6 +49,7 @@ fn described(session: &Session) -> Map<String, Value> {
         ("idp", session.idp().into()),
         ("acr", optional(origin.acr.as_deref())),
         ("auth_time", origin.auth_time.to_string().into()),
+        ("reauthenticated", origin.reauthenticated.map_or(Value::Null, |at| at.to_string().into())),
         ("created", session.created().to_string().into()),
         ("expires", session.expires().to_string().into()),
         ("idle_until", session.idle_until().to_string().into()),

@@ -8,13 +8,13 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use tower::ServiceExt as _;
 
 use super::bodies::{self, Bodies, Whole};
 use super::context::RequestContext;
-use super::{Problem, Reply, Site, acs, documents, logout, sign_in, slo};
+use super::{Problem, Reply, Site, acs, choosing, documents, kept_form, logout, sign_in, slo};
 
 /// Most fields of a form or a query; the bindings need two.
 const MAX_FIELDS: usize = 32;
@@ -43,7 +43,11 @@ pub(super) struct Endpoints {
 impl Endpoints {
     pub(super) fn new(site: &Arc<Site>) -> Self {
         let router = Router::new()
-            .route("/login", get(async |State(site): Shared, Extension(call): This| sign_in::login(&site, &call).await))
+            .route(
+                "/login",
+                get(async |State(site): Shared, Extension(call): This| sign_in::login(&site, &call).await)
+                    .post(async |State(site): Shared, Extension(call): This| choosing::by_address(&site, &call).await),
+            )
             .route("/test", get(async |State(site): Shared, Extension(call): This| sign_in::test(&site, &call).await))
             .route("/acs", post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
             .route(
@@ -63,6 +67,7 @@ impl Endpoints {
                     .post(async |State(site): Shared, Extension(call): This| slo::by_browser(&site, &call).await),
             )
             .route("/slo/soap", post(async |State(site): Shared, Extension(call): This| slo::by_soap(&site, &call).await))
+            .route("/form", get(async |State(site): Shared, Extension(call): This| kept_form::show(&site, &call).await))
             .route("/me", get(async |State(site): Shared, Extension(call): This| documents::me(&site, &call)))
             .route("/metadata", get(async |State(site): Shared| documents::metadata(&site)))
             .route("/jwks.json", get(async |State(site): Shared| documents::jwks(&site)))
@@ -72,6 +77,14 @@ impl Endpoints {
             })
             .with_state(Arc::clone(site));
         Self { router, bodies: Bodies::new() }
+    }
+
+    /// Reads the body of a request that isn't for an endpoint, within the bound of all bodies.
+    pub(super) async fn read<B>(&self, body: B, most: usize) -> Result<Whole, Problem>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        self.bodies.read(body, most).await
     }
 
     /// Reads the body, if the endpoint takes one, and lets the endpoint answer.
@@ -106,28 +119,39 @@ impl Endpoints {
 impl Call {
     /// The fields of the query.
     pub(super) fn query(&self) -> Result<Fields, Problem> {
-        within_bounds(self.uri.query().unwrap_or_default().as_bytes())?;
-        let query =
-            Query::try_from_uri(&self.uri).map_err(|_| Problem::BadRequest("The address has a query that can't be read."))?;
-        Ok(query.0)
+        query_of(&self.uri)
     }
 
     /// The fields of the posted form (Bindings 3.5.4).
     pub(super) async fn form(&self) -> Result<Fields, Problem> {
         within_bounds(&self.body.octets)?;
-        let mut request = Request::new(Body::from(self.body.octets.clone()));
-        *request.method_mut() = Method::POST;
-        if let Some(kind) = self.headers.get(CONTENT_TYPE) {
-            request.headers_mut().insert(CONTENT_TYPE, kind.clone());
-        }
-        let form = Form::from_request(request, &()).await;
-        form.map(|Form(fields)| fields).map_err(|_| Problem::BadRequest("This address takes a form that a browser posts."))
+        read_form(self.body.octets.clone(), self.headers.get(CONTENT_TYPE).cloned()).await
     }
 
     /// Says no.
     pub(super) fn refuse(&self, site: &Site, problem: Problem) -> Reply {
         site.refuse(problem, &self.headers, &self.context)
     }
+}
+
+/// The fields of a form that was found to be one.
+pub(super) async fn fields_of_form(octets: Bytes) -> Result<Fields, Problem> {
+    read_form(octets, Some(HeaderValue::from_static("application/x-www-form-urlencoded"))).await
+}
+
+async fn read_form(octets: Bytes, kind: Option<HeaderValue>) -> Result<Fields, Problem> {
+    let mut request = Request::new(Body::from(octets));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+    let form = Form::from_request(request, &()).await;
+    form.map(|Form(fields)| fields).map_err(|_| Problem::BadRequest("This address takes a form that a browser posts."))
+}
+
+/// The fields of an address's query.
+pub(super) fn query_of(uri: &Uri) -> Result<Fields, Problem> {
+    within_bounds(uri.query().unwrap_or_default().as_bytes())?;
+    let query = Query::try_from_uri(uri).map_err(|_| Problem::BadRequest("The address has a query that can't be read."))?;
+    Ok(query.0)
 }
 
 /// Whether there are so few fields that they may be read.

@@ -2,10 +2,12 @@
 
 mod acs;
 mod bodies;
+mod choosing;
 pub mod context;
 pub mod cookies;
 mod documents;
 mod endpoints;
+mod kept_form;
 mod logout;
 pub mod ops;
 mod pages;
@@ -21,7 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
 use tracing::{debug, error, info, warn};
 
-use crate::access::Target;
+use crate::access::{Assurance, LoginTerms, Rules, Target};
 use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
 use crate::login::Login;
@@ -45,6 +47,8 @@ pub struct WebParts {
     pub public_url: PublicUrl,
     /// Where our own endpoints are, `/_samlgate`.
     pub prefix: String,
+    /// `[[access]]`: on which terms a login begins.
+    pub rules: Arc<Rules>,
     /// The login flows.
     pub login: Arc<Login>,
     /// Sessions.
@@ -67,6 +71,39 @@ pub struct WebParts {
 pub struct Web {
     site: Arc<Site>,
     endpoints: Endpoints,
+}
+
+/// A request for the application that it won't get.
+#[derive(Clone, Copy, Debug)]
+pub struct Unanswered<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// What it asks for.
+    pub target: &'a Target,
+}
+
+/// What a program is told to have its user do.
+struct Wanted<'a> {
+    error: &'static str,
+    idp: Option<&'a str>,
+    force_authn: bool,
+    authn_context: &'a [String],
+}
+
+impl<'a> Wanted<'a> {
+    /// A session.
+    fn login(terms: &'a LoginTerms) -> Self {
+        let Assurance { max_auth_age, authn_context } = &terms.assurance;
+        Self { error: "login_required", idp: terms.idp.as_deref(), force_authn: max_auth_age.is_some(), authn_context }
+    }
+
+    /// A session of a better login.
+    fn step_up(terms: &'a LoginTerms, session: &'a Session) -> Self {
+        let idp = terms.idp.as_deref().unwrap_or(session.idp());
+        Self { error: "reauthentication_required", idp: Some(idp), ..Self::login(terms) }
+    }
 }
 
 /// What all endpoints share.
@@ -98,14 +135,51 @@ impl Web {
 
     /// Answers a request that needs a session and has none. A navigation begins a login; everything else gets 401 and no
     /// cookie, a gRPC client its own kind of 401.
-    pub async fn login_required(&self, method: &Method, headers: &HeaderMap, target: &Target, context: &RequestContext) -> Reply {
-        match Asker::of(method, headers) {
-            Asker::Navigation => {
-                let return_to = self.site.parts.login.return_path(target.path_and_query());
-                self.site.towards(headers, return_to, context).await
-            }
+    pub async fn login_required(&self, request: Unanswered<'_>, terms: &LoginTerms, context: &RequestContext) -> Reply {
+        match Asker::of(request.method, request.headers) {
+            Asker::Navigation => self.site.towards(&request, terms, None, context).await,
             Asker::Grpc => refusal::grpc("16", "login_required"),
-            Asker::Program => self.site.unauthorized(headers),
+            Asker::Program => self.site.unauthorized(request.headers, &Wanted::login(terms)),
+        }
+    }
+
+    /// Answers a request whose session comes from a login that is too old, or of another kind, for what it asks. A navigation
+    /// begins a better login with the rule's IdP, or the one that the session is from; everything else gets 401.
+    pub async fn step_up_required(
+        &self,
+        request: Unanswered<'_>,
+        terms: &LoginTerms,
+        session: &Session,
+        context: &RequestContext,
+    ) -> Reply {
+        match Asker::of(request.method, request.headers) {
+            Asker::Navigation => self.site.towards(&request, terms, Some(session), context).await,
+            Asker::Grpc => refusal::grpc("16", "reauthentication_required"),
+            Asker::Program => self.site.unauthorized(request.headers, &Wanted::step_up(terms, session)),
+        }
+    }
+
+    /// How large the form may be that a request sends and that is to be kept for a login; `None`: it is no such request.
+    pub fn form_limit(&self, request: Unanswered<'_>, terms: &LoginTerms) -> Option<usize> {
+        terms.keep_form.filter(|_| kept_form::may_be_kept(&self.site, &request))
+    }
+
+    /// Answers a request that [`Web::form_limit`] has a limit for: its form is kept, and a login begins that leads to a page where
+    /// the user can send it again.
+    pub async fn keep_form<B>(
+        &self,
+        request: Unanswered<'_>,
+        body: B,
+        most: usize,
+        session: Option<&Session>,
+        context: &RequestContext,
+    ) -> Reply
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        match self.endpoints.read(body, most).await {
+            Ok(body) => kept_form::keep(&self.site, &request, &body.octets, session, context).await,
+            Err(problem) => self.refuse(problem, request.headers, context),
         }
     }
 
@@ -134,11 +208,12 @@ impl Site {
     }
 
     /// 401 for programs. A page that gets it can send its user to `login_url`, and they come back to that page.
-    fn unauthorized(&self, headers: &HeaderMap) -> Reply {
+    fn unauthorized(&self, headers: &HeaderMap, wanted: &Wanted<'_>) -> Reply {
         let page = headers.get(http::header::REFERER).and_then(|referer| referer.to_str().ok()).unwrap_or_default();
         let return_to = self.parts.login.return_path(page);
-        let login = refusal::try_again(&self.path("/login"), &return_to, None);
-        let body = json!({"error": "login_required", "login_url": self.parts.public_url.join(&login)});
+        let login = refusal::try_again(&self.path("/login"), &return_to, wanted.idp);
+        let login = login + &refusal::asking(wanted.force_authn, wanted.authn_context);
+        let body = json!({"error": wanted.error, "login_url": self.parts.public_url.join(&login)});
         let mut reply = pages::json(StatusCode::UNAUTHORIZED, &body);
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("SAML"));
         reply

@@ -15,8 +15,11 @@ use crate::saml::PostForm;
 
 /// The style of all pages.
 pub(super) const STYLE: &str = include_str!("../../templates/style.css");
-/// The only script: sends the form of [`PostPage`] without a click.
+/// The script that sends the form of [`PostPage`] without a click.
 pub(super) const SUBMIT: &str = "document.forms[0].submit()";
+
+/// The script of [`FragmentPage`]: follows its link, with the fragment of the address, escaped, at the end of the last value.
+pub(super) const CARRY: &str = "location.replace(document.getElementById(\"on\").href+encodeURIComponent(location.hash))";
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]
@@ -37,11 +40,23 @@ pub(super) struct MessagePage<'a> {
     pub(super) request_id: &'a str,
 }
 
+/// One of several IdPs.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    pub(super) link: Link,
+    /// The last login was with this one.
+    pub(super) last: bool,
+}
+
 /// Several IdPs: which one?
 #[derive(Template)]
 #[template(path = "chooser.html")]
 pub(super) struct ChooserPage {
-    pub(super) links: Vec<Link>,
+    pub(super) choices: Vec<Choice>,
+    /// Where a mail address is sent to, when it can lead to an IdP.
+    pub(super) by_address: Option<String>,
+    /// An address was sent that doesn't.
+    pub(super) unknown: bool,
 }
 
 /// A button to log out with.
@@ -49,6 +64,28 @@ pub(super) struct ChooserPage {
 #[template(path = "logout.html")]
 pub(super) struct LogoutPage {
     pub(super) action: String,
+}
+
+/// Leads to a login with the fragment of the address that the browser shows, which only a script can read. Without scripts it leads
+/// there without.
+#[derive(Template)]
+#[template(path = "fragment.html")]
+pub(super) struct FragmentPage {
+    /// Ends with a value to which an escaped fragment can be added.
+    pub(super) href: String,
+}
+
+/// A form that was kept through a login: what is in it and where it goes, and a button that sends it. Values may be passwords, so
+/// they are not shown.
+#[derive(Template)]
+#[template(path = "form.html")]
+pub(super) struct FormPage<'a> {
+    pub(super) user: &'a str,
+    /// The whole address of the page that it goes to.
+    pub(super) address: &'a str,
+    /// Its path.
+    pub(super) page: &'a str,
+    pub(super) fields: &'a [(String, String)],
 }
 
 /// A form that posts itself to the IdP (Bindings 3.5.4).
@@ -73,6 +110,8 @@ pub(super) struct TestPage<'a> {
 pub(super) enum Forms {
     /// There are none.
     None,
+    /// There are none, and the script of [`FragmentPage`] runs.
+    Fragment,
     /// To ourselves, and by the redirects that follow on to an IdP: whoever signs out lands on a page that may need a login.
     Own,
     /// To an IdP by https. Browsers apply the policy to every redirect that follows, and IdPs send users on to hosts that
@@ -134,6 +173,7 @@ fn harmless(headers: &mut HeaderMap) {
 fn policy(forms: Forms) -> String {
     let (script, form_action) = match forms {
         Forms::None => (String::new(), "'none'"),
+        Forms::Fragment => (format!("script-src '{}'; ", hash(CARRY)), "'none'"),
         Forms::Own => (String::new(), "'self' https: http:"),
         Forms::Idp => (format!("script-src '{}'; ", hash(SUBMIT)), "https:"),
         Forms::PlainIdp => (format!("script-src '{}'; ", hash(SUBMIT)), "https: http:"),
@@ -161,6 +201,17 @@ mod tests {
         let html = PostPage { form: &form, heading: "Signing in" }.render().unwrap();
         assert_eq!(html.matches("<script>").count(), 1, "{html}");
         assert!(html.contains(SUBMIT));
+    }
+
+    #[test]
+    fn the_page_that_carries_a_fragment_runs_its_own_script_only() {
+        let href = "/_samlgate/login?return_to=/a%22%3E%3Cscript%3E\"><script>alert(1)</script>";
+        let reply = page(StatusCode::OK, &FragmentPage { href: href.into() }, Forms::Fragment);
+        let policy = reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.contains(&format!("script-src '{}';", hash(CARRY))) && !policy.contains("unsafe"), "{policy}");
+        let html = FragmentPage { href: href.into() }.render().unwrap();
+        assert_eq!((html.matches("<script>").count(), html.matches("<meta http-equiv").count()), (1, 1), "{html}");
+        assert!(html.contains(&format!("<script>{CARRY}</script>")), "{html}");
     }
 
     #[test]

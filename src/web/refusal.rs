@@ -22,6 +22,8 @@ pub enum Problem {
     Forbidden(Forbidden),
     /// No such endpoint of ours.
     NotFound,
+    /// A form that was kept for a login is not here any more.
+    FormGone,
     /// The method doesn't fit this endpoint of ours.
     MethodNotAllowed,
     /// Another site's page sent it.
@@ -55,6 +57,7 @@ impl Problem {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::FormGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -74,6 +77,7 @@ impl Problem {
             Self::BadRequest(_) => "bad_request",
             Self::Forbidden(forbidden) => forbidden.code(),
             Self::NotFound => "not_found",
+            Self::FormGone => "form_gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
             Self::PayloadTooLarge => "too_large",
@@ -99,6 +103,10 @@ impl Problem {
             ),
             Self::Forbidden(Forbidden::NotAllowed) => ("You may not see this page", "This page is not open to anybody."),
             Self::NotFound => ("There is nothing here", "The address may be misspelled, or this version doesn't have the page."),
+            Self::FormGone => (
+                "What you had sent is not here any more",
+                "It was kept for your sign-in, and it was shown already, or it is too old, or somebody else sent it. Go back to its page and send it again.",
+            ),
             Self::MethodNotAllowed => ("That doesn't work here", "This address takes other kinds of requests."),
             Self::CrossSite => ("That came from another site", "Please do it here, on this site."),
             Self::PayloadTooLarge => ("That is too large", "What you sent is larger than this service takes."),
@@ -127,7 +135,7 @@ impl Problem {
         match self {
             Self::BadRequest(_) => "3",
             Self::Forbidden(_) | Self::CrossSite => "7",
-            Self::NotFound | Self::MethodNotAllowed => "12",
+            Self::NotFound | Self::MethodNotAllowed | Self::FormGone => "12",
             Self::PayloadTooLarge | Self::HeadersTooLarge | Self::TargetTooLong => "8",
             Self::SessionEnded => "16",
             Self::RequestTimeout | Self::UpstreamTimeout => "4",
@@ -168,7 +176,8 @@ pub(super) fn problem(problem: Problem, headers: &HeaderMap, context: &RequestCo
 /// The answer to a login that was refused.
 pub(super) fn login(refusal: &Refusal, headers: &HeaderMap, context: &RequestContext, login_url: &str) -> Reply {
     let status = status_of(refusal.fault);
-    let try_again = try_again(login_url, &refusal.try_again, refusal.idp.as_deref());
+    let try_again =
+        try_again(login_url, &refusal.try_again, refusal.idp.as_deref()) + &asking(refusal.force_authn, &refusal.authn_context);
     let mut reply = if wants_page(headers) {
         let (heading, link) = if refusal.signed_in {
             ("You are signed in", Link { href: refusal.try_again.to_string(), label: "Go on".to_owned() })
@@ -309,8 +318,14 @@ pub(super) fn try_again(login_url: &str, page: &ReturnPath, idp: Option<&str>) -
     format!("{login_url}?return_to={}{idp}", component(page.as_str()))
 }
 
+/// What such a link says when the login must be a good one: that the user is asked anew, and of which classes it must be.
+pub(super) fn asking(force_authn: bool, authn_context: &[String]) -> String {
+    let force = if force_authn { "&force=true" } else { "" };
+    authn_context.iter().fold(force.to_owned(), |link, class| format!("{link}&authn_context={}", component(class)))
+}
+
 /// A query value.
-fn component(text: &str) -> impl std::fmt::Display + '_ {
+pub(super) fn component(text: &str) -> impl std::fmt::Display + '_ {
     /// Everything that could end a value, and more; slashes may stay for people's eyes.
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     utf8_percent_encode(text, ESCAPED)

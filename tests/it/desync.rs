@@ -10,7 +10,7 @@ use crate::support::raw::{Raw, ask};
 use crate::support::upstream::{Then, Upstream};
 
 fn open(upstream: &Upstream) -> Gateway {
-    let rules = vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/**", Allow::Anyone)];
     Wanted::before(upstream.address).rules(rules).start()
 }
 

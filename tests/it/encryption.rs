@@ -45,6 +45,7 @@ fn verify(xml: &str, keys: &[SpKey]) -> (Result<VerifiedAssertion, SamlError>, V
         clock_skew: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
         authn_context: &[],
+        authenticated_since: None,
         decryption_keys: keys,
     };
     let mut checks = Checks::default();

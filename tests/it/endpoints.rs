@@ -253,7 +253,7 @@ async fn a_body_is_read_only_where_one_is_taken() {
     for (method, path, status) in [
         (Method::POST, "/_samlgate/nowhere", 404),
         (Method::POST, "/_samlgate/acs/a/b", 404),
-        (Method::POST, "/_samlgate/login", 405),
+        (Method::POST, "/_samlgate/test", 405),
         (Method::POST, "/_samlgate/metadata", 405),
         (Method::PUT, ACS, 405),
         (Method::GET, "/_samlgate/metadata", 200),
@@ -262,7 +262,9 @@ async fn a_body_is_read_only_where_one_is_taken() {
         assert_eq!((got.as_u16(), asked), (status, 0), "{method} {path}");
     }
     // Read to its end and found to be no form; and read until it is more than 8 KiB.
-    for (path, status, expected) in [(ACS, 400, 4), ("/_samlgate/acs/corp", 400, 4), ("/_samlgate/logout", 413, 3)] {
+    for (path, status, expected) in
+        [(ACS, 400, 4), ("/_samlgate/acs/corp", 400, 4), ("/_samlgate/logout", 413, 3), ("/_samlgate/login", 413, 3)]
+    {
         let (got, asked) = asked_for_body(&site, &Method::POST, path).await;
         assert_eq!((got.as_u16(), asked), (status, expected), "{path}");
     }

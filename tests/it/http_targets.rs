@@ -8,7 +8,7 @@ use crate::support::upstream::Upstream;
 use crate::support::vector_file;
 
 fn public() -> Vec<Rule> {
-    vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }]
+    vec![Rule::new("/public/**", Allow::Anyone)]
 }
 
 fn ask(gateway: &Gateway, target: &str, cookie: Option<&str>) -> Option<Answer> {
@@ -75,7 +75,7 @@ fn what_passes_is_forwarded_as_it_came() {
 fn paths_that_servers_read_differently_don_t_pass_when_rules_differ() {
     let upstream = Upstream::start();
     let mut rules = public();
-    rules.push(Rule { path: "/admin/**".to_owned(), methods: Vec::new(), allow: Allow::Nobody });
+    rules.push(Rule::new("/admin/**", Allow::Nobody));
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     let cookie = gateway.sign_in("alice", &[]);
     for target in [
@@ -129,7 +129,7 @@ fn another_host_tunnels_and_stars_are_refused() {
 #[test]
 fn a_method_in_lower_case_is_no_way_around_a_rule() {
     let upstream = Upstream::start();
-    let rules = vec![Rule { path: "/api/**".to_owned(), methods: vec![http::Method::POST], allow: Allow::Nobody }];
+    let rules = vec![Rule { methods: vec![http::Method::POST], ..Rule::new("/api/**", Allow::Nobody) }];
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     let cookie = gateway.sign_in("alice", &[]);
     for (method, status) in [("POST", 403), ("post", 400), ("Post", 400), ("pATCH", 400), ("M-SEARCH", 200)] {

@@ -34,7 +34,7 @@ fn application() -> Upstream {
 }
 
 fn gateway(upstream: &Upstream) -> Gateway {
-    let rules = vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/public/**", Allow::Anyone)];
     Wanted::before(upstream.address).headers(names).rules(rules).start()
 }
 
@@ -217,7 +217,7 @@ async fn the_same_holds_for_http2() {
     let directory = tempfile::tempdir().unwrap();
     let files = certificate(directory.path());
     let upstream = application();
-    let rules = vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/public/**", Allow::Anyone)];
     let mut wanted = Wanted::before(upstream.address).headers(names).rules(rules);
     wanted.tls = Some(files.clone());
     let gateway = tokio::task::spawn_blocking(|| wanted.start()).await.unwrap();

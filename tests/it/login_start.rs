@@ -1,9 +1,9 @@
 //! Who is sent to the IdP, how, and who is not.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use samlgate::access::Target;
+use samlgate::access::{LoginTerms, Target};
 use samlgate::saml::RequestBinding;
-use samlgate::web::Problem;
+use samlgate::web::{Problem, Unanswered};
 
 use crate::support::fake_idp::parse_authn_request;
 use crate::support::site::{Got, Jar, Plan, SSO, Site, context, idp, read, request_id};
@@ -16,7 +16,8 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 async fn login_required(site: &Site, method: Method, lines: &[(&'static str, &str)]) -> Got {
     let target = Target::parse(&"/page?x=1".parse().unwrap()).unwrap();
-    read(site.web.login_required(&method, &headers(lines), &target, &context()).await).await
+    let request = Unanswered { method: &method, headers: &headers(lines), target: &target };
+    read(site.web.login_required(request, &LoginTerms::default(), &context()).await).await
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ fn a_download_outlasts_idleness_and_an_endless_stream_does_not() {
 #[test]
 fn an_answer_counts_though_the_application_closes_without_reading() {
     let (address, arrivals) = application();
-    let rules = vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/**", Allow::Anyone)];
     let gateway = Wanted::before(address).rules(rules).start();
     const SIZE: usize = 8 << 20;
     for _ in 0..10 {

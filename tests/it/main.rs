@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no one to reach it")]
 
 mod architecture;
+mod choosing;
 mod commands;
 mod desync;
 mod encryption;
@@ -17,6 +18,7 @@ mod endpoints;
 mod fake_idp;
 mod http_targets;
 mod identity_headers;
+mod kept_through_login;
 mod key_rollover;
 mod login_record;
 mod login_start;
@@ -35,6 +37,7 @@ mod requests;
 mod return_paths;
 mod single_logout;
 mod smuggling;
+mod step_up;
 mod store_away;
 mod support;
 mod vectors;

@@ -88,6 +88,7 @@ impl Case {
             clock_skew: Duration::from_secs(self.clock_skew_seconds),
             max_age: Duration::from_secs(self.max_age_seconds),
             authn_context: &self.authn_context,
+            authenticated_since: None,
             decryption_keys: &keys,
         };
         let now = Timestamp::parse_rfc3339(&self.now).unwrap();

@@ -16,7 +16,7 @@ use crate::support::raw::{Raw, ask};
 use crate::support::upstream::{Seen, Then, Upstream};
 
 fn everything_open() -> Vec<Rule> {
-    vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }]
+    vec![Rule::new("/**", Allow::Anyone)]
 }
 
 fn open(upstream: &Upstream) -> Gateway {
@@ -85,7 +85,7 @@ fn an_assertion_is_minted_once_and_again_at_half_its_life() {
 #[test]
 fn sessions_end_by_silence_and_public_routes_know_who_is_there() {
     let upstream = Upstream::start();
-    let rules = vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/public/**", Allow::Anyone)];
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     let lines = format!("Cookie: {}\r\nSec-Fetch-Mode: cors\r\n", gateway.sign_in("alice", &[]));
     assert_eq!(ask(gateway.address, get("/public/x", &lines)).status(), 200);
@@ -113,7 +113,7 @@ fn roles_and_groups_decide() {
         users: some(users),
         tenants: some(tenants),
     };
-    let rule = |path: &str, allow: Allow| Rule { path: path.to_owned(), methods: Vec::new(), allow };
+    let rule = |path: &str, allow: Allow| Rule::new(path, allow);
     let rules = vec![rule("/admin/**", members(&["admin"], &["wheel"], &["root"], &["hq"])), rule("/closed", Allow::Nobody)];
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     type Case<'a> = (&'a str, &'a [(&'a str, &'a [&'a str])], u16);
@@ -139,7 +139,7 @@ fn roles_and_groups_decide() {
 #[test]
 fn a_store_that_is_away_widens_nothing() {
     let upstream = Upstream::start();
-    let rules = vec![Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/public/**", Allow::Anyone)];
     let mut wanted = Wanted::before(upstream.address).rules(rules);
     wanted.store = Some(Arc::new(Away));
     let gateway = wanted.start();

@@ -37,7 +37,7 @@ fn sp(keys: &[(&str, &str)]) -> ServiceProvider {
 }
 
 fn parts<'a>(relay_state: Option<&'a str>) -> RequestParts<'a> {
-    RequestParts { id: "_0123abc", now: now(), relay_state, force_authn: false, is_passive: false }
+    RequestParts { id: "_0123abc", now: now(), relay_state, force_authn: false, is_passive: false, authn_context: &[] }
 }
 
 /// What the identity provider gets: the URL, or the body of the form.
@@ -119,10 +119,12 @@ fn a_query_at_the_identity_provider_stays_and_is_not_signed() {
 
 #[test]
 fn the_wishes_of_operator_and_flow_reach_the_request() {
-    let idp = IdentityProvider { force_authn: true, authn_context: vec!["urn:x:mfa".to_owned(), "urn:y".to_owned()], ..idp() };
+    let idp = IdentityProvider { force_authn: true, ..idp() };
+    let classes = ["urn:x:mfa".to_owned(), "urn:y".to_owned()];
     let mut sp = sp(&[]);
     sp.name_id_format = NameIdFormat::Unspecified;
-    let got = parse_authn_request(&sent(request::start(&idp, &sp, parts(None)).unwrap()), None).unwrap();
+    let wishes = RequestParts { authn_context: &classes, ..parts(None) };
+    let got = parse_authn_request(&sent(request::start(&idp, &sp, wishes).unwrap()), None).unwrap();
     assert!(got.force_authn && !got.is_passive);
     assert_eq!(got.authn_context, ["urn:x:mfa", "urn:y"]);
     assert_eq!(got.name_id_format, None);

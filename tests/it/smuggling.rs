@@ -14,7 +14,7 @@ use crate::support::upstream::Upstream;
 
 /// Everything is open: only the wire can refuse.
 fn open(upstream: &Upstream) -> Gateway {
-    let rules = vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/**", Allow::Anyone)];
     Wanted::before(upstream.address).rules(rules).start()
 }
 
@@ -199,7 +199,7 @@ async fn http2_can_t_be_used_to_split_http1() {
     let directory = tempfile::tempdir().unwrap();
     let files = certificate(directory.path());
     let upstream = Upstream::start();
-    let rules = vec![Rule { path: "/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone }];
+    let rules = vec![Rule::new("/**", Allow::Anyone)];
     let mut wanted = Wanted::before(upstream.address).rules(rules);
     wanted.tls = Some(files.clone());
     let gateway = wanted.start();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use samlgate::clock::Timestamp;
 use samlgate::session::Session;
-use samlgate::store::{Answer, FinishedLogin, LogoutMark, NewLogin, PendingLogin, PendingLogout, Store, StoreError, Which};
+use samlgate::store::{
+    Answer, FinishedLogin, KeptForm, LogoutMark, NewLogin, PendingLogin, PendingLogout, Store, StoreError, Which,
+};
 use samlgate::token::HashedToken;
 
 use crate::support::site::{Jar, Plan};
@@ -90,6 +92,12 @@ impl Store for Away {
         away()
     }
     fn is_logged_out<'a>(&'a self, _: NewLogin<'a>, _: Timestamp) -> Answer<'a, bool> {
+        away()
+    }
+    fn save_form(&self, _: KeptForm, _: Timestamp) -> Answer<'_, ()> {
+        away()
+    }
+    fn take_form<'a>(&'a self, _: &'a str, _: &'a [HashedToken], _: Timestamp) -> Answer<'a, Option<KeptForm>> {
         away()
     }
     fn claim(&self, _: HashedToken, _: Timestamp, _: Timestamp) -> Answer<'_, bool> {

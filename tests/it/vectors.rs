@@ -134,6 +134,7 @@ fn run(case: &Case, policy: Policy, checks: &mut Checks) -> Result<VerifiedAsser
         clock_skew: Duration::from_secs(60),
         max_age: if case.policy_note.is_some() { Duration::from_secs(600) } else { 100 * YEAR },
         authn_context: &[],
+        authenticated_since: None,
         decryption_keys: &keys,
     };
     let now = Timestamp::parse_rfc3339(&case.now).unwrap();

@@ -82,10 +82,7 @@ fn octets_pass_both_ways_whatever_they_are() {
 #[test]
 fn without_a_session_there_is_none() {
     let upstream = echo();
-    let rules = vec![
-        Rule { path: "/public/**".to_owned(), methods: Vec::new(), allow: Allow::Anyone },
-        Rule { path: "/closed/**".to_owned(), methods: Vec::new(), allow: Allow::Nobody },
-    ];
+    let rules = vec![Rule::new("/public/**", Allow::Anyone), Rule::new("/closed/**", Allow::Nobody)];
     let gateway = Wanted::before(upstream.address).rules(rules).start();
     let refused = Raw::connect(gateway.address).ask(handshake("/ws", "Accept: text/html\r\n"));
     assert_eq!((refused.status(), refused.header("set-cookie"), refused.header("location")), (401, None, None));

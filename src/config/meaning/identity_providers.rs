@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::metadata_sources::Signers;
-use super::{Work, metadata_sources};
+use super::{Work, choosing, metadata_sources};
 use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
 use crate::metadata::{Source, Template};
 use crate::saml::{
@@ -36,6 +36,7 @@ pub(super) fn all(sections: &[IdpSection], sign_requests: bool, work: &mut Work<
     if sections.is_empty() {
         work.report.problem("idp", "is missing; at least one [[idp]] with an id and a metadata_file is needed");
     }
+    choosing::judge(sections, work.report);
     let (mut idps, mut sources, mut order): (Vec<IdentityProvider>, Vec<Source>, Vec<String>) = Default::default();
     for (at, section) in sections.iter().enumerate() {
         let key = format!("idp.{at}");
@@ -196,6 +197,8 @@ fn compat(section: &IdpSection, key: &str, work: &mut Work<'_>) -> Compat {
 
 fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) -> IdentityProvider {
     IdentityProvider {
+        name: section.name.as_ref().map(|name| name.trim().to_owned()),
+        domains: section.domains.iter().map(|domain| domain.to_lowercase()).collect(),
         idp_initiated: match section.idp_initiated {
             IdpInitiatedWord::Off => IdpInitiated::Off,
             IdpInitiatedWord::Restart => IdpInitiated::Restart,

@@ -2,32 +2,30 @@
 
 use http::Method;
 
+use super::login_terms;
 use super::mapping::is_read;
 use crate::access::{Allow, Rule};
 use crate::config::problems::Report;
-use crate::config::sections::{AccessSection, AllowWord, FieldSection, IdentitySection};
+use crate::config::sections::{AccessSection, AllowWord, FieldSection, File};
 
 /// All rules, in order.
-pub(super) fn all(
-    sections: &[AccessSection],
-    identity: &IdentitySection,
-    prefix: Option<&str>,
-    report: &mut Report,
-) -> Vec<Rule> {
+pub(super) fn all(file: &File, prefix: Option<&str>, report: &mut Report) -> Vec<Rule> {
+    let sections = &file.access;
     let mut rules = Vec::new();
     let mut all_matched_by: Option<usize> = None;
     for (at, section) in sections.iter().enumerate() {
         let key = format!("access.{at}");
         path(&section.path, &key, prefix, report);
         let methods = methods(&section.methods, &key, report);
-        let allow = allow(section, identity, &key, report);
+        let allow = allow(section, file, &key, report);
+        let login = login_terms::of(section, file, &key, report);
         if let Some(before) = all_matched_by {
             report.warning(&key, format!("is never reached: access.{before} matches every request"));
         }
         if section.methods.is_empty() && matches!(section.path.as_str(), "/**" | "**") {
             all_matched_by.get_or_insert(at);
         }
-        rules.extend(allow.map(|allow| Rule { path: section.path.clone(), methods, allow }));
+        rules.extend(allow.map(|allow| Rule { path: section.path.clone(), methods, allow, login }));
     }
     rules
 }
@@ -79,7 +77,8 @@ fn methods(words: &[String], key: &str, report: &mut Report) -> Vec<Method> {
     methods
 }
 
-fn allow(section: &AccessSection, identity: &IdentitySection, key: &str, report: &mut Report) -> Option<Allow> {
+fn allow(section: &AccessSection, file: &File, key: &str, report: &mut Report) -> Option<Allow> {
+    let identity = &file.identity;
     let lists: [(&str, &[String], &FieldSection); 4] = [
         ("roles", &section.roles, &identity.role),
         ("groups", &section.groups, &identity.groups),

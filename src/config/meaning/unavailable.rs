@@ -15,10 +15,7 @@ pub(super) fn refuse(file: &File, report: &mut Report) {
     set("headers.signature.algorithm", signature.algorithm != SignatureAlgorithm::Off, "use \"off\"");
     set("headers.signature.key", signature.key.is_some() || signature.key_file.is_some(), AWAY);
     for (at, rule) in file.access.iter().enumerate() {
-        let key = |name: &str| format!("access.{at}.{name}");
-        set(&key("max_auth_age"), rule.max_auth_age.is_some(), AWAY);
-        set(&key("authn_context"), !rule.authn_context.is_empty(), AWAY);
-        set(&key("upstream"), rule.upstream.is_some(), AWAY);
+        set(&format!("access.{at}.upstream"), rule.upstream.is_some(), AWAY);
     }
     let storage = &file.storage;
     set("storage.kind", storage.kind != StorageKind::Memory, "use \"memory\"");

@@ -54,6 +54,10 @@ pub(in crate::config) struct SpKeySection {
 pub(in crate::config) struct IdpSection {
     /// Required: a short name for URLs, logs and metrics.
     pub(in crate::config) id: Option<String>,
+    /// Name for people, where they choose an IdP; default: the id.
+    pub(in crate::config) name: Option<String>,
+    /// Mail domains of its users: with several IdPs, whoever types an address goes to the right one.
+    pub(in crate::config) domains: Vec<String>,
     /// The metadata's file (XML).
     pub(in crate::config) metadata_file: Option<String>,
     /// Where the metadata is fetched from, by https. {entity_id} in it stands for entity_id, escaped (a metadata query service).
@@ -92,6 +96,8 @@ impl Default for IdpSection {
     fn default() -> Self {
         Self {
             id: None,
+            name: None,
+            domains: Vec::new(),
             metadata_file: None,
             metadata_url: None,
             metadata_xml: None,

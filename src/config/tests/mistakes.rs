@@ -174,8 +174,6 @@ key = "sig.key"
 [[access]]
 path = "/x"
 allow = "signed-in"
-max_auth_age = "15m"
-authn_context = ["x"]
 upstream = "http://127.0.0.1:1"
 [storage]
 kind = "redis"
@@ -205,8 +203,6 @@ otlp_endpoint = "http://127.0.0.1:4317"
         [
             "headers.signature.algorithm",
             "headers.signature.key",
-            "access.0.max_auth_age",
-            "access.0.authn_context",
             "access.0.upstream",
             "storage.kind",
             "storage.url",

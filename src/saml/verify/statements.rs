@@ -24,7 +24,8 @@ pub(super) struct Authentication {
 }
 
 /// Profiles 4.1.4.2: at least one AuthnStatement; the IdP's session, if it ends, has not ended (Core 2.7.2); the context is one
-/// that is accepted. With several statements, the first whose context is accepted counts, and the earliest end.
+/// that is accepted; after a request with ForceAuthn (Core 3.4.1) the user authenticated after it. With several statements, the
+/// first that fits counts, and the earliest end.
 pub(super) fn authentication(
     assertion: Element<'_>,
     expectations: &Expectations<'_>,
@@ -32,7 +33,7 @@ pub(super) fn authentication(
 ) -> Result<(Authentication, String), SamlError> {
     let accepted = expectations.authn_context;
     let mut chosen: Option<Authentication> = None;
-    let mut refused: Option<String> = None;
+    let mut refused: Option<SamlError> = None;
     let mut ends: Option<Timestamp> = None;
     for statement in assertion.children_named(ASSERTION, "AuthnStatement") {
         let end = instant(statement, "SessionNotOnOrAfter")?;
@@ -44,11 +45,15 @@ pub(super) fn authentication(
         }
         ends = [ends, end].into_iter().flatten().min();
         let authentication = read(statement, moment)?;
-        let context = authentication.context.clone().unwrap_or_default();
-        if accepted.is_empty() || accepted.contains(&context) {
-            chosen.get_or_insert(authentication);
+        let context = authentication.context.as_deref().unwrap_or_default();
+        if !accepted.is_empty() && !accepted.iter().any(|class| class == context) {
+            refused.get_or_insert(SamlError::AuthnContext { got: cut(context) });
+        } else if let Some(asked) =
+            expectations.authenticated_since.filter(|asked| is_before(authentication.instant, *asked, moment))
+        {
+            refused.get_or_insert(SamlError::AuthnTooOld { at: authentication.instant.to_string(), asked: asked.to_string() });
         } else {
-            refused.get_or_insert(context);
+            chosen.get_or_insert(authentication);
         }
     }
     match (chosen, refused) {
@@ -57,9 +62,14 @@ pub(super) fn authentication(
             let detail = format!("at {}{context}", chosen.instant);
             Ok((Authentication { session_not_on_or_after: ends, ..chosen }, detail))
         }
-        (None, Some(got)) => Err(SamlError::AuthnContext { got: cut(&got) }),
+        (None, Some(refused)) => Err(refused),
         (None, None) => Err(SamlError::AuthnStatementMissing),
     }
+}
+
+/// Whether the user authenticated before a request was sent, as far as the clocks agree. Many IdPs write whole seconds only.
+fn is_before(instant: Timestamp, asked: Timestamp, moment: &Moment) -> bool {
+    instant < Timestamp::from_unix(asked.unix()).minus(moment.skew)
 }
 
 fn read(statement: Element<'_>, moment: &Moment) -> Result<Authentication, SamlError> {

@@ -231,6 +231,27 @@ fn the_session_at_the_idp_and_its_strength() {
 }
 
 #[test]
+fn after_force_authn_an_older_authentication_says_that_the_idp_did_not_ask() {
+    let plain = response(Sign::Assertion, &[]);
+    let since = |asked: &str, xml: &str| {
+        let asked = Some(at(asked));
+        verify_with(xml, |expectations| expectations.authenticated_since = asked).map(|assertion| assertion.authn_instant())
+    };
+    // AuthnInstant is 11:59:59, the skew a minute.
+    for asked in ["2026-03-01T11:50:00Z", "2026-03-01T11:59:59.9Z", "2026-03-01T12:00:59.9Z"] {
+        assert_eq!(since(asked, &plain), Ok(at("2026-03-01T11:59:59Z")), "{asked}");
+    }
+    let error = since("2026-03-01T12:01:00Z", &plain).unwrap_err();
+    assert_eq!(error.code(), "authn_too_old");
+    assert!(error.explained().contains("11:59:59Z") && error.explained().contains("ForceAuthn"), "{}", error.explained());
+    // Of several statements, one that fits is enough, whatever its place.
+    let old = "<a:AuthnStatement AuthnInstant=\"2026-03-01T08:00:00Z\"/>";
+    let two = response(Sign::Assertion, &[("<a:AuthnStatement ", &format!("{old}<a:AuthnStatement "))]);
+    assert_eq!(since("2026-03-01T11:59:00Z", &two), Ok(at("2026-03-01T11:59:59Z")));
+    assert_eq!(since("2026-03-01T12:01:00Z", &two).unwrap_err().code(), "authn_too_old");
+}
+
+#[test]
 fn a_name_id_is_one_whole_text() {
     let name = "<a:NameID>alice@example.com</a:NameID>";
     for (with, expected) in [

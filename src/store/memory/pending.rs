@@ -28,6 +28,7 @@ impl PendingLogins {
             + pending.idp.len()
             + pending.relay_state.len()
             + pending.return_to.as_str().len()
+            + pending.assurance.authn_context.iter().map(|class| size_of::<String>() + class.len()).sum::<usize>()
             + size_of::<HashedToken>();
         for gone in self.logins.insert(request_id.clone(), pending, weight, now) {
             self.forget(&gone);

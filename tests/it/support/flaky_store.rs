@@ -5,7 +5,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use samlgate::clock::Timestamp;
 use samlgate::session::Session;
-use samlgate::store::{Answer, FinishedLogin, LogoutMark, NewLogin, PendingLogin, PendingLogout, Store, StoreError, Which};
+use samlgate::store::{
+    Answer, FinishedLogin, KeptForm, LogoutMark, NewLogin, PendingLogin, PendingLogout, Store, StoreError, Which,
+};
 use samlgate::token::HashedToken;
 
 /// What doesn't answer.
@@ -93,6 +95,12 @@ impl Store for Flaky {
     }
     fn is_logged_out<'a>(&'a self, login: NewLogin<'a>, now: Timestamp) -> Answer<'a, bool> {
         self.inner.is_logged_out(login, now)
+    }
+    fn save_form(&self, form: KeptForm, now: Timestamp) -> Answer<'_, ()> {
+        self.inner.save_form(form, now)
+    }
+    fn take_form<'a>(&'a self, id: &'a str, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Option<KeptForm>> {
+        self.inner.take_form(id, browsers, now)
     }
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         self.inner.claim(what, until, now)

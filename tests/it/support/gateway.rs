@@ -160,6 +160,7 @@ impl Gateway {
             name_id: assertion.name_id().clone(),
             session_index: None,
             auth_time: now,
+            reauthenticated: None,
             acr: None,
             not_on_or_after: None,
         };
@@ -218,6 +219,7 @@ fn verified(idp: &FakeIdp, user: &str, attributes: &[(&str, &[&str])]) -> Verifi
         clock_skew: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
         authn_context: &[],
+        authenticated_since: None,
         decryption_keys: &[],
     };
     verify_response(response.build().as_bytes(), &metadata.anchors, &expectations, now, &mut Checks::default()).unwrap()
@@ -287,9 +289,11 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
     let signer = AssertionSigner::from_pem(SIGNING_KEY.as_bytes(), public_url.to_string(), public_url.to_string(), lifetime);
     let signer = Arc::new(signer.unwrap());
     let entropy = Arc::new(SystemEntropy);
+    let rules = Arc::new(Rules::new(wanted.rules.clone()));
     let web = Web::new(WebParts {
         public_url: public_url.clone(),
         prefix: "/_samlgate".to_owned(),
+        rules: Arc::clone(&rules),
         login,
         store: Arc::clone(store),
         cookies: Cookies::new(&public_url, None),
@@ -302,7 +306,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
     GateParts {
         web: Arc::new(web),
         store: Arc::clone(store),
-        rules: Rules::new(wanted.rules.clone()),
+        rules,
         headers,
         signer,
         clock,

@@ -10,7 +10,7 @@ use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use samlgate::access::Target;
+use samlgate::access::{LoginTerms, Target};
 use samlgate::clock::{Clock, Timestamp};
 use samlgate::identity::assertion::{AssertionSigner, generate_key};
 use samlgate::identity::headers::{HeaderPlan, HeaderSettings};
@@ -23,7 +23,7 @@ use samlgate::session::{Session, SessionSettings};
 use samlgate::store::memory::MemoryLimits;
 use samlgate::store::{MemoryStore, Store};
 use samlgate::token::{PlainToken, SystemEntropy};
-use samlgate::web::{Cookies, RequestContext, Web, WebParts};
+use samlgate::web::{Cookies, RequestContext, Unanswered, Web, WebParts};
 
 use super::fake_idp::{FakeIdp, ResponseBuilder, UNSPECIFIED, parse_authn_request};
 use super::page::{Form, Page};
@@ -164,6 +164,7 @@ impl Plan {
         let web = Web::new(WebParts {
             public_url: public_url.clone(),
             prefix: "/_samlgate".to_owned(),
+            rules: Arc::default(),
             login: Arc::clone(&login),
             store: Arc::clone(&self.store),
             cookies: Cookies::new(&public_url, None),
@@ -321,7 +322,8 @@ impl Site {
             headers.insert(COOKIE, line);
         }
         let target = Target::parse(&path.parse().unwrap()).unwrap();
-        let got = read(self.web.login_required(&Method::GET, &headers, &target, &context()).await).await;
+        let request = Unanswered { method: &Method::GET, headers: &headers, target: &target };
+        let got = read(self.web.login_required(request, &LoginTerms::default(), &context()).await).await;
         jar.keep(&got);
         got
     }
