@@ -101,7 +101,7 @@ fn what_is_no_fragment_of_a_browser_leads_nowhere_else() {
     }
     let mut ada = app.browser();
     let page = ada.open(&app.url("/app/x"));
-    let long = "a".repeat(3000);
+    let long = "a".repeat(5000);
     assert_eq!(there_and_back(&app, &mut ada, &page, &long), app.url("/app/x"), "the page is worth more than the place on it");
 }
 
@@ -222,7 +222,7 @@ fn a_form_that_is_too_large_or_unreadable_is_told_and_not_kept() {
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
     let page = app.browser().send("POST", &url, From::Page(&url), Kind::Navigation, &kind, Some(b"a=%ff"));
     assert_eq!((page.status, page.header("set-cookie")), (400, None), "what isn't UTF-8 would be changed");
-    let long = app.url(&format!("/orders/{}", "x".repeat(2500)));
+    let long = app.url(&format!("/orders/{}", "x".repeat(4500)));
     let page = app.browser().post(&url, &long, &FIELDS);
     assert_eq!((page.status, page.header("set-cookie")), (400, None));
 }
