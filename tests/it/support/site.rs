@@ -18,7 +18,7 @@ use samlgate::identity::mapping::{FieldMapping, Mapping};
 use samlgate::login::{Login, LoginParts};
 use samlgate::public_url::PublicUrl;
 use samlgate::return_path::ReturnPath;
-use samlgate::saml::{IdentityProvider, NameIdFormat, ServiceProvider, read_idp, sp_metadata};
+use samlgate::saml::{IdentityProvider, NameIdFormat, ServiceProvider, SpKey, read_idp, sp_metadata};
 use samlgate::session::{Session, SessionSettings};
 use samlgate::store::memory::MemoryLimits;
 use samlgate::store::{MemoryStore, Store};
@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
+    /// Requests are signed with the first of them, if there is one.
+    pub(crate) keys: Vec<SpKey>,
 }
 
 /// The IdP `id` with this entity ID, as its metadata says.
@@ -81,6 +83,7 @@ impl Plan {
             },
             store: Arc::new(MemoryStore::new(MemoryLimits::default())),
             max_per_user: 0,
+            keys: Vec::new(),
         }
     }
 
@@ -95,8 +98,8 @@ impl Plan {
         let sp = ServiceProvider {
             entity_id: format!("{public_url}/_samlgate/metadata"),
             acs_urls: self.acs_urls,
-            keys: Vec::new(),
-            sign_requests: false,
+            sign_requests: !self.keys.is_empty(),
+            keys: self.keys,
             name_id_format: NameIdFormat::Unspecified,
             slo_url: None,
         };
