@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use samlgate::access::{LoginTerms, Target};
-use samlgate::saml::RequestBinding;
+use samlgate::saml::{RequestBinding, SpKey};
 use samlgate::web::{Problem, Unanswered};
 
 use crate::support::fake_idp::parse_authn_request;
@@ -161,7 +161,11 @@ async fn two_session_cookies_are_told_and_do_not_go_round() {
 
 #[tokio::test]
 async fn so_many_logins_begin_at_once_and_no_more() {
-    let site = std::sync::Arc::new(Plan::new().build());
+    // Signing takes so long that people come faster than requests are written, however busy the machine is.
+    let (key, certificate) = (include_str!("../fixtures/sp.key"), include_str!("../fixtures/sp.crt"));
+    let mut plan = Plan::new();
+    plan.keys = vec![SpKey::from_pem(key.as_bytes(), certificate.as_bytes()).unwrap()];
+    let site = std::sync::Arc::new(plan.build());
     let mut people = tokio::task::JoinSet::new();
     for _ in 0..600 {
         let site = std::sync::Arc::clone(&site);

@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
+    /// Requests are signed with the first of them, if there is one.
+    pub(crate) keys: Vec<SpKey>,
 }
 
 /// The IdP `id` with this entity ID, as its metadata says.
@@ -100,6 +102,7 @@ impl Plan {
             },
             store: Arc::new(MemoryStore::new(MemoryLimits::default())),
             max_per_user: 0,
+            keys: Vec::new(),
         }
     }
 
@@ -121,8 +124,8 @@ impl Plan {
         let sp = ServiceProvider {
             entity_id: format!("{public_url}/_samlgate/metadata"),
             acs_urls: self.acs_urls,
+            sign_requests: !self.keys.is_empty(),
             keys: self.keys,
-            sign_requests: false,
             name_id_format: NameIdFormat::Unspecified,
             slo_url: self.slo_url,
         };
