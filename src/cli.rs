@@ -7,6 +7,7 @@ mod healthcheck;
 mod keygen;
 mod metadata;
 mod ops_client;
+mod refresh;
 mod sessions;
 
 use std::io::Write as _;
@@ -48,6 +49,8 @@ enum Command {
         /// The local user's name
         name: String,
     },
+    /// Have the running instance look at the metadata of all identity providers now, through its ops address
+    Refresh(ConfigFile),
     /// Show or end sessions of the running instance, through its ops address
     Sessions(sessions::Arguments),
     /// Print the JSON schema of the configuration
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Metadata(arguments) => metadata::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Refresh(file) => with(&file, |config| refresh::run(&config)),
         Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Schema => say(&config::schema()),
         Command::Healthcheck(file) => with(&file, |config| healthcheck::run(&config)),

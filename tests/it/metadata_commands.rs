@@ -4,7 +4,7 @@ use samlgate::clock::Timestamp;
 use samlgate::saml::{SpKey, TrustAnchors, TrustedCertificate};
 
 use crate::commands::{Folder, err, out, run};
-use crate::support::app::{IDP, SSO};
+use crate::support::app::{IDP, SSO, Setup};
 use crate::support::fake_idp::{EMAIL, FakeIdp};
 use crate::support::metadata_server::MetadataServer;
 
@@ -45,6 +45,21 @@ fn explain_knows_an_idp_by_url() {
     let explained = run(&["explain", "--config", &config, "--at", "2026-03-01T12:00:30Z", &response]);
     assert_eq!(explained.status.code(), Some(1));
     assert!(err(&explained).contains("the metadata of corp can't be had"), "{}", err(&explained));
+}
+
+#[test]
+fn refresh_asks_the_running_instance() {
+    let server = MetadataServer::start(&FakeIdp::new(IDP).metadata(SSO));
+    let app = Setup::new().metadata(&format!("metadata_url = \"{}\"", server.url())).start();
+    let folder = Folder::new();
+    let address = format!("ops_address = \"{}\"", app.ops_address());
+    let config = folder.changed("running.toml", "ops_address = \"127.0.0.1:0\"", &address);
+    let before = server.seen().len();
+    let output = run(&["refresh", "--config", &config]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    server.wait_for(before + 1);
+    drop(app);
+    assert_eq!(run(&["refresh", "--config", &config]).status.code(), Some(1));
 }
 
 #[test]

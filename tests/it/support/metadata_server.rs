@@ -53,6 +53,11 @@ impl MetadataServer {
         self.answers(Answer::Document(document.as_bytes().to_vec(), None));
     }
 
+    /// Waits until it was asked so often.
+    pub(crate) fn wait_for(&self, count: usize) {
+        self.upstream.wait_for(count);
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.upstream.seen()
     }
