@@ -65,6 +65,7 @@ pub struct VerifiedAssertion {
     pub(in crate::saml) authn_instant: Timestamp,
     pub(in crate::saml) session_not_on_or_after: Option<Timestamp>,
     pub(in crate::saml) authn_context: Option<String>,
+    pub(in crate::saml) issued: Timestamp,
     pub(in crate::saml) claim_until: Timestamp,
     pub(in crate::saml) second_opinion: SecondOpinion,
 }
@@ -101,6 +102,10 @@ impl VerifiedAssertion {
     /// AuthnContextClassRef.
     pub fn authn_context(&self) -> Option<&str> {
         self.authn_context.as_deref()
+    }
+    /// When it was issued, by the IdP's clock: IssueInstant of the Assertion or the Response, the earlier.
+    pub fn issued(&self) -> Timestamp {
+        self.issued
     }
     /// How long the assertion's ID must be remembered so that it can't be used twice.
     pub fn claim_until(&self) -> Timestamp {

@@ -221,6 +221,7 @@ fn accept(
         authn_instant: authentication.instant,
         session_not_on_or_after: authentication.session_not_on_or_after,
         authn_context: authentication.context,
+        issued,
         // Accepted until `last` and the skew; one skew more, for replicas whose clocks differ.
         claim_until: last.plus(expectations.clock_skew).plus(expectations.clock_skew),
         second_opinion,

@@ -55,6 +55,7 @@ pub struct MemoryStore {
     pending: Mutex<PendingLogins>,
     finished: Mutex<Ageing<FinishedLogin>>,
     claims: Mutex<Claims>,
+    began: Option<Timestamp>,
 }
 
 impl MemoryStore {
@@ -80,7 +81,13 @@ impl MemoryStore {
             pending: Mutex::new(PendingLogins::new(limits.pending)),
             finished: Mutex::new(Ageing::new(limits.finished, PENDING_LIFETIME)),
             claims: Mutex::new(Claims::new(limits.claims)),
+            began: None,
         }
+    }
+
+    /// An empty store that begins now: what was claimed before is forgotten.
+    pub fn beginning(limits: MemoryLimits, now: Timestamp) -> Self {
+        Self { began: Some(now), ..Self::new(limits) }
     }
 
     /// Ends sessions and lets go of them; how many had not ended yet.
@@ -197,6 +204,10 @@ impl Store for MemoryStore {
 
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { self.claims.lock().claim(what, until, now) })
+    }
+
+    fn remembers_since(&self) -> Option<Timestamp> {
+        self.began
     }
 }
 
