@@ -17,6 +17,10 @@ RSS_LIMIT_MB="${FUZZ_RSS_LIMIT_MB:-1024}"
 MAX_LEN=270000
 ALL=(response resigned encrypted logout_message redirect_query metadata cookie return_path)
 
+# Whatever ends this ends the targets too.
+trap 'jobs=$(jobs -p); [ -z "$jobs" ] || kill $jobs 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+
 host="$(rustc -vV | sed -n 's/^host: //p')"
 programs="target/$host/fuzz"
 

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use samlgate::clock::Clock as _;
 
-use crate::support::app::{COOKIE, IDP, Setup, TestApp, minutes};
+use crate::support::app::{COOKIE, IDP, SSO, Setup, TestApp, minutes};
 use crate::support::browser::Browser;
 use crate::support::fake_idp::{
     ACS, Algorithm, EMAIL, Encryption, FakeIdp, OTHER, ParsedRequest, ResponseBuilder, SP, Sign, element, without_element,
@@ -120,7 +120,7 @@ fn a_stolen_response_fits_no_other_login() {
                     &format!("<samlp:Extensions>{}</samlp:Extensions><samlp:Status>", element(&stolen, "saml:Assertion")),
                     1,
                 ),
-                if sign == Sign::Response { "assertion_count" } else { "forbidden_xml" },
+                "assertion_count",
             ),
             ("encrypted by the thief", encrypted(&stolen).replacen(&theirs.id, &ours.id, 1), covered),
         ] {
@@ -186,14 +186,16 @@ fn what_was_used_once_is_worth_nothing_to_whoever_reads_the_log() {
 fn side_doors_of_other_products_are_not_there() {
     let app = TestApp::start();
     let host = "Host: app.example\r\nX-Forwarded-Proto: https\r\n";
-    // Enhanced clients (PAOS), responses by GET, headers that other gateways believe.
+    // Enhanced clients (PAOS) are sent to the IdP as everybody is.
+    let profile = "ver=\"urn:liberty:paos:2003-08\";\"urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp\"";
+    let enhanced = raw::ask(
+        app.address(),
+        format!("GET /whoami HTTP/1.1\r\n{host}Accept: text/html, application/vnd.paos+xml\r\nPAOS: {profile}\r\n\r\n"),
+    );
+    assert_eq!(enhanced.status(), 302, "{}", enhanced.text());
+    assert!(enhanced.header("location").is_some_and(|to| to.starts_with(SSO)), "{}", enhanced.text());
+    // Responses by GET, headers that other gateways believe.
     for (head, status) in [
-        (
-            format!(
-                "GET /whoami HTTP/1.1\r\n{host}Accept: application/vnd.paos+xml\r\nPAOS: ver=\"urn:liberty:paos:2003-08\";\"urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp\"\r\n\r\n"
-            ),
-            401,
-        ),
         (
             format!("POST /_samlgate/acs HTTP/1.1\r\n{host}Content-Type: application/vnd.paos+xml\r\nContent-Length: 0\r\n\r\n"),
             400,
@@ -201,7 +203,7 @@ fn side_doors_of_other_products_are_not_there() {
         (format!("GET /_samlgate/acs?SAMLResponse=PGE%2BPC9hPg%3D%3D HTTP/1.1\r\n{host}\r\n"), 405),
         (
             format!(
-                "GET /whoami HTTP/1.1\r\n{host}Authorization: Bearer x\r\nX-Remote-User: {VICTIM}\r\nREMOTE_USER: {VICTIM}\r\nAccept: */*\r\n\r\n"
+                "GET /whoami HTTP/1.1\r\n{host}Authorization: Bearer x\r\nX-Remote-User: {VICTIM}\r\nRemote-User: {VICTIM}\r\nAccept: application/json\r\n\r\n"
             ),
             401,
         ),
