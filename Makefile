@@ -12,8 +12,12 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
+# Seconds for all fuzz targets together.
+FUZZ_SECONDS       ?= 3600
+FUZZ_SMOKE_SECONDS ?= 60
+
 .PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust generated schema interop bench \
-	test-chart test-image deny tools
+	test-chart test-image deny tools fuzz fuzz-smoke fuzz-lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +29,7 @@ setup-build: rust
 	@scripts/install-packages.sh build
 
 setup: rust ## install the Debian packages that building and testing need
-	@scripts/install-packages.sh build test
+	@scripts/install-packages.sh build test fuzz
 
 build: setup-build ## the release binary, target/release/samlgate
 	$(CARGO) build --release --locked
@@ -34,7 +38,7 @@ demo: setup-build ## a demo IdP, a small dashboard and samlgate in front, on loc
 	$(CARGO) build --locked --bin samlgate --example demo
 	@exec target/debug/examples/demo
 
-test: setup fmt lint unit pure-rust generated interop test-chart deny ## everything that must pass
+test: setup fmt lint unit pure-rust generated fuzz-smoke interop test-chart deny ## everything that must pass
 	$(call say,all tests passed)
 
 test-fast: fmt lint unit ## what one runs while working
@@ -73,6 +77,21 @@ interop: rust ## one real login: SimpleSAMLphp, Nagios, Chromium
 bench: rust ## side by side with nginx; writes to bench/out
 	@scripts/install-packages.sh build bench
 	@bench/run.sh
+
+fuzz: rust ## all fuzz targets in turn, FUZZ_SECONDS (an hour) in all; then what the worst inputs cost
+	$(call say,fuzzing for $(FUZZ_SECONDS) s)
+	@scripts/install-packages.sh build fuzz
+	@fuzz/run.sh $(FUZZ_SECONDS)
+	@fuzz/run.sh --replay
+
+fuzz-smoke: rust ## all fuzz targets for FUZZ_SMOKE_SECONDS (a minute) in all
+	$(call say,fuzzing for $(FUZZ_SMOKE_SECONDS) s)
+	@scripts/install-packages.sh build fuzz
+	@fuzz/run.sh $(FUZZ_SMOKE_SECONDS)
+
+fuzz-lock: rust ## fuzz/Cargo.lock with the product's versions
+	cp Cargo.lock fuzz/Cargo.lock
+	$(CARGO) metadata --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
 
 test-chart: ## lint, render and validate the Helm chart
 	$(call say,chart)

@@ -87,7 +87,7 @@ impl App {
     /// When an address, a file or a thread can't be had. Nothing is left running then.
     pub fn start(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, AppError> {
         verify::prepare().map_err(AppError::Engine)?;
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryLimits::default()));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::beginning(MemoryLimits::default(), clock.now()));
         let (stop, stopping) = watch::channel(false);
         let (server, login) = bind(&config, &store, &clock, &entropy)?;
         let address = server.local_address().clone();

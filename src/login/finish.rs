@@ -159,7 +159,9 @@ impl Login {
         }
         let (verified, _) = self.verify(&idp, octets, None, now).await.map_err(refused)?;
         let assertion = verified.map_err(|error| refused(error.into()))?;
-        if idp.idp_initiated == IdpInitiated::Restart {
+        // Used already, perhaps, before a restart that made the store forget it: then it is no more than a wish.
+        let may_be_used = self.store.remembers_since().is_some_and(|since| assertion.issued() <= since.plus(idp.clock_skew));
+        if idp.idp_initiated == IdpInitiated::Restart || may_be_used {
             self.may_restart(&assertion, &posted.browsers, now).await.map_err(refused)?;
             return Ok(Finished::Restart { idp: idp.id.clone(), return_to });
         }
@@ -277,7 +279,7 @@ impl Login {
             issuer: assertion.issuer(),
             name_id: assertion.name_id(),
             session_index: assertion.session_index(),
-            issued: assertion.issue_instant(),
+            issued: assertion.issued(),
         };
         let logged_out = self.store.is_logged_out(login, now).await;
         if logged_out != Ok(false) {

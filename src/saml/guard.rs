@@ -4,6 +4,7 @@
 //! parser slow. Then uppsala, the parser below the first signature engine, reads it, and one walk over the tree refuses what
 //! has no place in a SAML message.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use uppsala::{Document, NodeKind, Parser};
@@ -60,7 +61,7 @@ impl Limits {
 
 /// A document that passed the guard.
 pub(in crate::saml) struct Guarded<'t> {
-    text: &'t str,
+    text: Cow<'t, str>,
     document: Document<'t>,
 }
 
@@ -83,21 +84,21 @@ impl<'t> Guarded<'t> {
         }
         let text = std::str::from_utf8(octets).map_err(|_| SamlError::NotXml("not UTF-8".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        scan(text, limits)?;
-        let document = Parser::new()
-            .with_forbid_dtd(true)
-            .with_forbid_entities(true)
-            .with_max_depth(MAX_DEPTH as u32)
-            .parse(text)
-            .map_err(|error| SamlError::NotXml(cut(&error.to_string())))?;
+        let (text, document) = match normalized(text, limits)? {
+            Cow::Borrowed(text) => (Cow::Borrowed(text), parse(text)?),
+            Cow::Owned(text) => {
+                let document = parse(&text)?.into_static();
+                (Cow::Owned(text), document)
+            }
+        };
         check_declaration(&document)?;
         check_tree(&document, limits)?;
         Ok(Self { text, document })
     }
 
-    /// The text that was read, without a byte order mark.
-    pub(in crate::saml) fn text(&self) -> &'t str {
-        self.text
+    /// The text that was read: without a byte order mark, and normalised as XML demands.
+    pub(in crate::saml) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The parsed document.
@@ -111,9 +112,39 @@ impl<'t> Guarded<'t> {
     }
 }
 
+/// Line ends become LF everywhere (XML 2.11), and white space in attribute values becomes spaces (3.3.3), what is written as a
+/// character reference aside. The parser does neither in attribute values; what was signed would then seem to have changed.
+///
+/// # Errors
+/// As [`scan`].
+fn normalized<'t>(text: &'t str, limits: &Limits) -> Result<Cow<'t, str>, SamlError> {
+    let text = match text.contains('\r') {
+        true => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
+        false => Cow::Borrowed(text),
+    };
+    let breaks = scan(&text, limits)?;
+    if breaks.is_empty() {
+        return Ok(text);
+    }
+    let mut octets = text.into_owned().into_bytes();
+    for at in breaks {
+        if let Some(octet) = octets.get_mut(at) {
+            *octet = b' ';
+        }
+    }
+    String::from_utf8(octets).map(Cow::Owned).map_err(|_| SamlError::NotXml("not UTF-8".to_owned()))
+}
+
+fn parse(text: &str) -> Result<Document<'_>, SamlError> {
+    let parser = Parser::new().with_forbid_dtd(true).with_forbid_entities(true).with_max_depth(MAX_DEPTH as u32);
+    parser.parse(text).map_err(|error| SamlError::NotXml(cut(&error.to_string())))
+}
+
 /// Counts, in one pass, what costs a parser time, and refuses declarations and processing instructions. It needn't understand
-/// more of XML than where markup begins and ends: what it lets through is still parsed strictly.
-fn scan(text: &str, limits: &Limits) -> Result<(), SamlError> {
+/// more of XML than where markup begins and ends: what it lets through is still parsed strictly. Returns where in attribute values
+/// white space stands that isn't a space.
+fn scan(text: &str, limits: &Limits) -> Result<Vec<usize>, SamlError> {
+    let mut breaks = Vec::new();
     let mut rest = text;
     if let Some(declaration) = text.strip_prefix("<?xml").filter(|after| after.starts_with(is_space)) {
         rest = after(declaration, "?>")?;
@@ -136,7 +167,7 @@ fn scan(text: &str, limits: &Limits) -> Result<(), SamlError> {
             rest = after(end_tag, ">")?;
             namespaces = namespaces.saturating_sub(open.pop().unwrap_or(0));
         } else {
-            let tag = Tag::scan(markup)?;
+            let tag = Tag::scan(markup, text.len() - markup.len(), &mut breaks)?;
             rest = tag.rest;
             elements += 1;
             namespaces += tag.namespaces;
@@ -160,7 +191,7 @@ fn scan(text: &str, limits: &Limits) -> Result<(), SamlError> {
             }
         }
     }
-    Ok(())
+    Ok(breaks)
 }
 
 fn after<'t>(text: &'t str, end: &'static str) -> Result<&'t str, SamlError> {
@@ -180,13 +211,14 @@ struct Tag<'t> {
 }
 
 impl<'t> Tag<'t> {
-    fn scan(markup: &'t str) -> Result<Self, SamlError> {
+    fn scan(markup: &'t str, start: usize, breaks: &mut Vec<usize>) -> Result<Self, SamlError> {
         let (mut attributes, mut namespaces) = (0, 0);
         let mut quote = None;
         let mut before = b'<';
         for (at, octet) in markup.bytes().enumerate().skip(1) {
             match (quote, octet) {
                 (Some(open), _) if octet == open => quote = None,
+                (Some(_), b'\t' | b'\n') => breaks.push(start + at),
                 (Some(_), _) => {}
                 (None, b'"' | b'\'') => {
                     quote = Some(octet);

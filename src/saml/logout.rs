@@ -113,6 +113,20 @@ pub fn verify_soap(
     believe(&guarded, &shape, Destination::Optional, anchors, expectations, now)
 }
 
+/// A message and its signature, as an engine gets them: for [`both_engines`](super::both_engines). Without a kind, it is one in a SOAP envelope.
+#[cfg(all(feature = "second-opinion", any(test, feature = "fuzzing")))]
+pub(in crate::saml) fn signed_message<'d>(
+    guarded: &'d Guarded<'_>,
+    kind: Option<MessageKind>,
+) -> Result<Placed<'d>, LogoutError> {
+    let shape = match kind {
+        Some(kind) => LogoutShape::of_document(guarded, kind)?,
+        None => LogoutShape::in_envelope(guarded)?,
+    };
+    let signature = shape.signature.ok_or(LogoutError::Unsigned(shape.kind))?;
+    Ok(Placed { signature, signed: shape.message })
+}
+
 /// Verifies the XML signature and reads what it covers, from the octets whose digest is signed.
 fn believe(
     guarded: &Guarded<'_>,

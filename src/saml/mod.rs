@@ -1,6 +1,9 @@
 //! The SAML 2.0 protocol, pure: no clock, no randomness, no input or output.
 
 pub mod bindings;
+#[cfg(all(feature = "second-opinion", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod both_engines;
 mod decrypt;
 mod digest;
 pub mod envelope;

@@ -10,6 +10,8 @@ use super::error::SamlError;
 use super::guard::{Guarded, is_ncname};
 use super::keys::TrustAnchors;
 use super::signature::{SignedXml, certificates_of};
+#[cfg(any(test, feature = "fuzzing"))]
+use super::signature_form::KeyFamily;
 use super::verified::{Abstention, SecondOpinion};
 
 /// Everything that we allow but SHA-1, which samael has no name for.
@@ -56,8 +58,31 @@ fn reduce(
     Crypto::reduce_xml_to_signed_with_allowed_algorithms(text, certificates, ReduceMode::PreDigest, algorithms)
 }
 
+/// Its verdict without the first engine's, for [`both_engines`](super::both_engines). The document must have passed the guard, and
+/// its signatures the check of their form: this engine obeys what a signature asks for before it knows whose it is.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::saml) fn alone(
+    guarded: &Guarded<'_>,
+    anchors: &TrustAnchors,
+    family: KeyFamily,
+    sha1: bool,
+) -> Result<Vec<u8>, &'static str> {
+    self_test().map_err(|_| "it fails its self-test")?;
+    let certificates: Vec<_> =
+        certificates_of(anchors, family).map(|certificate| CertificateDer::from(certificate.der.clone())).collect();
+    if certificates.is_empty() {
+        return Err("there is no key of that kind");
+    }
+    let algorithms = (!sha1).then_some(ALGORITHMS.as_slice());
+    match catch_unwind(AssertUnwindSafe(|| reduce(guarded.text(), &certificates, algorithms))) {
+        Ok(Ok(octets)) => Ok(octets.into_bytes()),
+        Ok(Err(_)) => Err("it does not accept the signature"),
+        Err(_) => Err("it panicked"),
+    }
+}
+
 /// What samael is known not to be able to do.
-fn abstention(guarded: &Guarded<'_>) -> Option<Abstention> {
+pub(in crate::saml) fn abstention(guarded: &Guarded<'_>) -> Option<Abstention> {
     let document = guarded.document();
     let malformed = document.descendants(document.root()).into_iter().any(|node| {
         let attributes = document.element(node).map(|element| element.attributes.as_slice()).unwrap_or_default();

@@ -267,8 +267,9 @@ fn inclusive_prefixes(element: Element<'_>) -> Result<Vec<String>, SamlError> {
     match children.as_slice() {
         [] => Ok(Vec::new()),
         [list] if list.is(EXCLUSIVE, "InclusiveNamespaces") && list.has_only_attributes(&["PrefixList"]) => {
-            let prefixes = list.attribute("PrefixList").unwrap_or_default().split(is_space).filter(|prefix| !prefix.is_empty());
-            let prefixes: Vec<String> = prefixes.map(str::to_owned).collect();
+            // Without a list it says nothing, and the engines disagree about that.
+            let Some(prefixes) = list.attribute("PrefixList") else { return Err(form("its InclusiveNamespaces is malformed")) };
+            let prefixes: Vec<String> = prefixes.split(is_space).filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect();
             if prefixes.len() > MAX_PREFIXES || list.children().next().is_some() {
                 return Err(form("its InclusiveNamespaces is malformed"));
             }

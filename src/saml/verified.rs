@@ -59,13 +59,13 @@ impl Abstention {
 pub struct VerifiedAssertion {
     pub(in crate::saml) id: String,
     pub(in crate::saml) issuer: String,
-    pub(in crate::saml) issue_instant: Timestamp,
     pub(in crate::saml) name_id: NameId,
     pub(in crate::saml) attributes: Vec<Attribute>,
     pub(in crate::saml) session_index: Option<String>,
     pub(in crate::saml) authn_instant: Timestamp,
     pub(in crate::saml) session_not_on_or_after: Option<Timestamp>,
     pub(in crate::saml) authn_context: Option<String>,
+    pub(in crate::saml) issued: Timestamp,
     pub(in crate::saml) claim_until: Timestamp,
     pub(in crate::saml) second_opinion: SecondOpinion,
 }
@@ -78,10 +78,6 @@ impl VerifiedAssertion {
     /// The IdP's entity ID.
     pub fn issuer(&self) -> &str {
         &self.issuer
-    }
-    /// IssueInstant: when the IdP made it, by its own clock.
-    pub fn issue_instant(&self) -> Timestamp {
-        self.issue_instant
     }
     /// The subject.
     pub fn name_id(&self) -> &NameId {
@@ -106,6 +102,10 @@ impl VerifiedAssertion {
     /// AuthnContextClassRef.
     pub fn authn_context(&self) -> Option<&str> {
         self.authn_context.as_deref()
+    }
+    /// When it was issued, by the IdP's clock: IssueInstant of the Assertion or the Response, the earlier.
+    pub fn issued(&self) -> Timestamp {
+        self.issued
     }
     /// How long the assertion's ID must be remembered so that it can't be used twice.
     pub fn claim_until(&self) -> Timestamp {

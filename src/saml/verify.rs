@@ -215,13 +215,13 @@ fn accept(
     Ok(VerifiedAssertion {
         id: assertion.attribute("ID").unwrap_or_default().to_owned(),
         issuer: expectations.idp_entity_id.to_owned(),
-        issue_instant: validity::required_instant(assertion, "IssueInstant")?,
         name_id,
         attributes,
         session_index: authentication.session_index,
         authn_instant: authentication.instant,
         session_not_on_or_after: authentication.session_not_on_or_after,
         authn_context: authentication.context,
+        issued,
         // Accepted until `last` and the skew; one skew more, for replicas whose clocks differ.
         claim_until: last.plus(expectations.clock_skew).plus(expectations.clock_skew),
         second_opinion,

@@ -75,6 +75,7 @@ pub struct MemoryStore {
     marks: Mutex<LogoutMarks>,
     forms: Mutex<Ageing<KeptForm>>,
     claims: Mutex<Claims>,
+    began: Option<Timestamp>,
 }
 
 impl MemoryStore {
@@ -103,7 +104,13 @@ impl MemoryStore {
             marks: Mutex::new(LogoutMarks::new(limits.marks)),
             forms: Mutex::new(Ageing::new(limits.forms, PENDING_LIFETIME)),
             claims: Mutex::new(Claims::new(limits.claims)),
+            began: None,
         }
+    }
+
+    /// An empty store that begins now: what was claimed before is forgotten.
+    pub fn beginning(limits: MemoryLimits, now: Timestamp) -> Self {
+        Self { began: Some(now), ..Self::new(limits) }
     }
 
     /// Ends sessions and lets go of them; how many had not ended yet.
@@ -277,6 +284,10 @@ impl Store for MemoryStore {
 
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool> {
         Box::pin(async move { self.claims.lock().claim(what, until, now) })
+    }
+
+    fn remembers_since(&self) -> Option<Timestamp> {
+        self.began
     }
 }
 

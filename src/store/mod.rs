@@ -180,4 +180,10 @@ pub trait Store: Send + Sync {
     /// Claims what may happen once (`issuer` and assertion id, hashed): true for the first, until `until`. A claim is never
     /// forgotten early: a store that has no room for it refuses it.
     fn claim(&self, what: HashedToken, until: Timestamp, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Since when every claim is remembered; `None` for a store that outlives the process. What may have been claimed before that
+    /// must not be believed on the strength of a claim alone.
+    fn remembers_since(&self) -> Option<Timestamp> {
+        None
+    }
 }

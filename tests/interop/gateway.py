@@ -1,6 +1,7 @@
 """samlgate itself, as an operator sets it up: keygen, a configuration file, check, metadata, run."""
 
 import json
+import re
 import subprocess
 
 from processes import answers, free_port, wait_for
@@ -18,11 +19,13 @@ url = "{upstream}"
 [sp]
 entity_id = "{entity_id}"
 keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
+{sp_more}
 
 [[idp]]
 id = "corp"
 metadata_file = "{idp_metadata}"
 request_binding = "{binding}"
+{idp_more}
 
 [identity.user]
 from = ["uid"]
@@ -69,10 +72,21 @@ class Gateway:
             "binding": "auto",
             "tenant_attribute": "department",
             "tenant_required": "false",
+            "sp_more": "",
+            "idp_more": "",
         }
         path = self.home / name
         path.write_text(CONFIG.format(**{**values, **changes}))
         return path
+
+    def metadata_with_another_certificate(self):
+        """The IdP's metadata, but with a certificate that it doesn't sign with; the file's name."""
+        metadata = (self.home / "idp.xml").read_text()
+        own = "".join(line for line in (self.home / "sp.crt").read_text().splitlines() if "-----" not in line)
+        changed = re.sub(r"(<(?:ds:)?X509Certificate>)[^<]+", lambda found: found[1] + own, metadata)
+        assert changed != metadata
+        (self.home / "other-idp.xml").write_text(changed)
+        return "other-idp.xml"
 
     def run(self, *arguments, accepted=(0,)):
         """What a command prints."""

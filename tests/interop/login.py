@@ -269,12 +269,7 @@ class Story:
 
     def other_certificate(self):
         """A configuration whose IdP metadata has another certificate than the IdP signs with."""
-        metadata = (self.gateway.home / "idp.xml").read_text()
-        own = "".join(line for line in (self.gateway.home / "sp.crt").read_text().splitlines() if "-----" not in line)
-        changed = re.sub(r"(<ds:X509Certificate>)[^<]+", lambda found: found[1] + own, metadata)
-        assert changed != metadata
-        (self.gateway.home / "other-idp.xml").write_text(changed)
-        return self.gateway.configure("certificate.toml", idp_metadata="other-idp.xml")
+        return self.gateway.configure("certificate.toml", idp_metadata=self.gateway.metadata_with_another_certificate())
 
     def it_ends_when_told_to(self):
         for browser in (self.ada, self.vera):

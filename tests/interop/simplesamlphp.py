@@ -5,6 +5,7 @@ import urllib.parse
 import urllib.request
 
 from processes import answers, free_port, wait_for
+from variant import Variant
 
 CONFIG = """<?php
 $config = [
@@ -35,17 +36,33 @@ $metadata['{entity_id}'] = [
     'SingleLogoutServiceBinding' => [
         'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect', 'urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST',
     ],
-    'saml20.sign.assertion' => true, 'saml20.sign.response' => true, 'validate.authnrequest' => true,
     'sign.logout' => true, 'validate.logout' => true, 'redirect.sign' => true, 'redirect.validate' => true,
-    'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#rsa-sha256',
-    'authproc' => [1 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid']],
-    'NameIDFormat' => 'urn:oasis:names:tc:SAML:2.0:nameid-format:persistent',
+    'saml20.sign.assertion' => {sign_assertion}, 'saml20.sign.response' => {sign_response}, 'validate.authnrequest' => true,
+    'assertion.encryption' => {encrypt}, // AES-128-CBC; this version has no other
+    'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#{algorithm}',
+    'authproc' => [
+        1 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid'],
+        2 => ['class' => 'saml:TransientNameID'],
+        3 => ['class' => 'saml:AttributeNameID', 'attribute' => 'mail', 'Format' => 'urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress'],
+    ],
+    'NameIDFormat' => '{format}',
 ];
 """
 
 
 class SimpleSamlPhp:
     """The IdP. `people` are dicts with `name`, `password` and `attributes`."""
+
+    name = "simplesamlphp"
+    variants = [
+        Variant("assertion signed, by Redirect", sign="assertion"),
+        Variant("response signed, by POST", sign="response", nameid="email", binding="post"),
+        Variant("both signed, transient name", sign="both", nameid="transient"),
+        Variant("both signed with SHA-512, by POST", sign="both", algorithm="rsa-sha512", binding="post"),
+        Variant("AES-128 CBC, both signed", encrypt="aes128-cbc", compat=["aes-cbc"]),
+        Variant("AES-128 CBC, assertion signed", sign="assertion", encrypt="aes128-cbc", compat=["aes-cbc"]),
+        Variant("AES-128 CBC, response signed", sign="response", encrypt="aes128-cbc", compat=["aes-cbc"], nameid="email", binding="post"),
+    ]
 
     def __init__(self, processes, debian, home, people):
         self.port = free_port()
@@ -65,13 +82,12 @@ class SimpleSamlPhp:
         (home / "config.php").write_text(CONFIG.format(base=self.base, home=home, debian=debian))
         (home / "authsources.php").write_text(authsources(people))
         (home / "acl.php").write_text("<?php $config = [];")
-        (home / "metadata/saml20-idp-hosted.php").write_text(HOSTED.format(entity_id=self.entity_id))
         (home / "metadata/saml20-sp-remote.php").write_text("<?php")
         # an empty aggregate, until samlgate's metadata is known
         self.register('<EntitiesDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata"/>')
         processes.start(
             "simplesamlphp",
-            ["php", "-d", "display_errors=0", "-d", "error_reporting=E_ALL & ~E_DEPRECATED", "-d", f"session.save_path={home}/tmp"]
+            ["php", "-d", "opcache.revalidate_freq=0", "-d", "display_errors=0", "-d", "error_reporting=E_ALL & ~E_DEPRECATED", "-d", f"session.save_path={home}/tmp"]
             + ["-S", f"127.0.0.1:{self.port}", "-t", debian / "usr/share/simplesamlphp/www"],
             {"SIMPLESAMLPHP_CONFIG_DIR": str(home), "PHP_CLI_SERVER_WORKERS": "4"},
         )
@@ -84,8 +100,21 @@ class SimpleSamlPhp:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             return answer.read().decode()
 
-    def register(self, sp_metadata):
-        """Makes a service provider known; the file is read at each request."""
+    def register(self, sp_metadata, variant=Variant("as most are")):
+        """Makes a service provider known, with what the variant is about; the files are read at each request."""
+        php = lambda yes: "true" if yes else "false"
+        hosted = HOSTED.format(
+            entity_id=self.entity_id,
+            sign_assertion=php(variant.sign != "response"),
+            sign_response=php(variant.sign != "assertion"),
+            encrypt=php(variant.encrypt),
+            algorithm=variant.algorithm,
+            format=variant.format,
+        )
+        (self.home / "metadata/saml20-idp-hosted.php").write_text(hosted)
+        # What the metadata says would count for more than what the administrator says.
+        if variant.sign == "response":
+            sp_metadata = sp_metadata.replace('WantAssertionsSigned="true"', 'WantAssertionsSigned="false"')
         (self.home / "sp.xml").write_text(sp_metadata)
 
     def logout_url(self, then):

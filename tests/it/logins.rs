@@ -345,6 +345,27 @@ async fn a_magic_url_signs_in_directly_once_when_it_is_accepted() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_used_before_a_restart_is_only_a_wish() {
+    // The thief has a response that signed its owner in, and waits until samlgate has forgotten it.
+    let before = idp_initiated(IdpInitiated::Accept);
+    let magic = before.response().base64();
+    assert_eq!(before.post(&mut Jar::default(), ACS, &magic, Some("/page")).await.status, SEE_OTHER);
+
+    let mut plan = Plan::new().with_idp(|idp| idp.idp_initiated = IdpInitiated::Accept);
+    plan.store = Arc::new(MemoryStore::beginning(MemoryLimits::default(), before.now()));
+    let after = plan.build();
+    let mut thief = Jar::default();
+    let got = after.post(&mut thief, ACS, &magic, Some("/page")).await;
+    assert_eq!(got.location(), "/_samlgate/login?return_to=/page&idp=corp&again=true", "the IdP is asked who that is");
+    assert_eq!((thief.session(), after.sessions().await), (None, 0));
+    // What was issued for certain after the restart signs in, once.
+    after.pass(61);
+    let magic = after.response().base64();
+    assert_eq!(after.post(&mut Jar::default(), ACS, &magic, Some("/page")).await.location(), "/page");
+    refused_as(&after.post(&mut thief, ACS, &magic, None).await, FORBIDDEN, "replayed");
+}
+
+#[tokio::test]
 async fn without_room_for_claims_nobody_is_signed_in() {
     let mut plan = Plan::new();
     plan.store = Arc::new(MemoryStore::new(MemoryLimits { claims: 1, ..MemoryLimits::default() }));

@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no one to reach it")]
 
 mod architecture;
+mod attacks;
 mod choosing;
 mod commands;
 mod desync;

@@ -174,3 +174,19 @@ fn the_worst_that_fits_is_read_quickly() {
         assert!(started.elapsed() < Duration::from_secs(3), "{}: {:?}", worst.get(..60).unwrap(), started.elapsed());
     }
 }
+
+#[test]
+fn line_ends_and_attribute_values_are_normalised() {
+    let guarded = Guarded::read(
+        b"\xef\xbb\xbf<a\r\nb='1\r\n2\r3\n\t4&#13;&#9;\">'>4\r\n5\r6\t&#13;<![CDATA[<b c='\r\n'>]]></a ><!--<b c='\n'-->",
+    )
+    .unwrap();
+    assert_eq!(guarded.text(), "<a\nb='1 2 3  4&#13;&#9;\">'>4\n5\n6\t&#13;<![CDATA[<b c='\n'>]]></a ><!--<b c='\n'-->");
+    assert_eq!(guarded.root().unwrap().attribute("b"), Some("1 2 3  4\r\t\">"));
+    let plain = "<a b='1 2&#10;'>\n\t</a>";
+    assert_eq!(Guarded::read(plain.as_bytes()).unwrap().text(), plain);
+    // Namespaces too: this is one and the same.
+    let guarded = Guarded::read(b"<a xmlns='urn:x y'><b xmlns='urn:x\ny'/></a>").unwrap();
+    let root = guarded.root().unwrap();
+    assert_eq!(root.namespace(), root.children().next().unwrap().namespace());
+}

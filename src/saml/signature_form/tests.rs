@@ -99,6 +99,9 @@ fn transforms_are_enveloped_signature_and_one_canonicalisation() {
     let error = |list: &str| verify(&response(Sign::Assertion, &[]).replace(exclusive, &prefixes(list))).unwrap_err().to_string();
     assert!(error(&"x ".repeat(16)).contains("not made with the key"), "{}", error(&"x ".repeat(16)));
     assert!(error(&"x ".repeat(17)).contains("InclusiveNamespaces"));
+    // Found by fuzzing: without a list one engine takes it for an empty one, the other refuses it.
+    let without = response(Sign::Assertion, &[]).replace(exclusive, &prefixes("").replace(" PrefixList=\"\"", ""));
+    assert!(verify(&without).unwrap_err().to_string().contains("InclusiveNamespaces"));
 }
 
 #[test]

@@ -4,7 +4,10 @@ use crate::support::app::{COOKIE, SSO, Setup, TestApp, minutes};
 use crate::support::browser::Browser;
 
 fn accepting() -> TestApp {
-    Setup::new().idp("idp_initiated = \"accept\"").start()
+    let app = Setup::new().idp("idp_initiated = \"accept\"").start();
+    // Right after its start samlgate can't know what was used before.
+    app.clock.advance(minutes(2));
+    app
 }
 
 fn magic(app: &TestApp, browser: &mut Browser, relay_state: Option<&str>) -> crate::support::page::Page {

@@ -49,7 +49,6 @@ pub(crate) struct Plan {
     pub(crate) public_url: &'static str,
     pub(crate) acs_urls: Vec<String>,
     pub(crate) idps: Vec<IdentityProvider>,
-    pub(crate) keys: Vec<SpKey>,
     pub(crate) slo_url: Option<String>,
     pub(crate) order: Vec<String>,
     pub(crate) mapping: Mapping,
@@ -90,7 +89,6 @@ impl Plan {
             public_url,
             acs_urls: vec![format!("{public_url}/_samlgate/acs")],
             idps: vec![idp("corp", IDP, SSO)],
-            keys: Vec::new(),
             slo_url: None,
             order: Vec::new(),
             mapping: Mapping {

@@ -1,0 +1,114 @@
+//! Metadata of an identity provider, as it may come from a URL or a federation. One octet says which entity is asked for.
+//!
+//! Whatever is taken from it:
+//! - is XML without a DOCTYPE for an independent reader too, and this one finds the entity with a role of SAML 2.0;
+//! - has at least one key that it says is for signing, and none that it doesn't say there;
+//! - has addresses of http or https only, that stand there;
+//! - has not ended.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use roxmltree::{Document, Node};
+use samlgate::clock::Timestamp;
+use samlgate::saml::{IdpMetadata, TrustAnchors, TrustedCertificate, read_idp};
+
+use crate::context::{json, read, shared_folder, text};
+use crate::fake_idp::FakeIdp;
+use crate::seeds::{behind, worst};
+
+const MD: &str = "urn:oasis:names:tc:SAML:2.0:metadata";
+const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
+const IDP: &str = "https://idp.example/metadata";
+
+fn now() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").expect("a time")
+}
+
+pub(crate) fn run(input: &[u8]) {
+    let [choice, xml @ ..] = input else { return };
+    let wanted = if choice & 1 == 0 { None } else { Some(IDP) };
+    let Ok(found) = read_idp(xml, wanted, now()) else { return };
+    assert!(wanted.is_none_or(|wanted| wanted == found.entity_id), "another entity than the one that was asked for");
+    assert!(!found.entity_id.is_empty() && found.entity_id.chars().count() <= 1024);
+    assert!(found.valid_until.is_none_or(|until| until > now()), "it has ended");
+    let text = std::str::from_utf8(xml).expect("what is taken is UTF-8");
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Not every document that is taken is one for this reader: it limits the number of nodes and of attributes differently.
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(
+            roxmltree::Error::NodesLimitReached
+            | roxmltree::Error::AttributesLimitReached
+            | roxmltree::Error::NamespacesLimitReached,
+        ) => return,
+        Err(error) => panic!("taken, though it is no XML for another reader: {error}"),
+    };
+    let roles = document.descendants().filter(|node| {
+        let entity = node.parent_element();
+        node.has_tag_name((MD, "IDPSSODescriptor"))
+            && entity.is_some_and(|entity| entity.attribute("entityID") == Some(&found.entity_id))
+    });
+    let roles: Vec<_> = roles.collect();
+    assert!(!roles.is_empty(), "there is no identity provider {:?}", found.entity_id);
+    check_keys(&found.anchors, &roles);
+    check_addresses(&found, &roles);
+}
+
+fn check_keys(anchors: &TrustAnchors, roles: &[Node<'_, '_>]) {
+    let descriptors = roles.iter().flat_map(|role| role.children()).filter(|node| node.has_tag_name((MD, "KeyDescriptor")));
+    let signing = descriptors.filter(|node| node.attribute("use").is_none_or(|what| what.trim() != "encryption"));
+    let texts = signing.flat_map(|node| node.descendants()).filter(|node| node.has_tag_name((DS, "X509Certificate")));
+    let certificates: Vec<Vec<u8>> = texts
+        .filter_map(|node| {
+            let text: String = node.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
+            let dense: String = text.lines().filter(|line| !line.contains("-----")).flat_map(str::split_whitespace).collect();
+            STANDARD.decode(dense).ok()
+        })
+        .collect();
+    assert!(!anchors.certificates().is_empty(), "there is no key");
+    let trusted: Vec<_> = certificates.iter().filter_map(|der| TrustedCertificate::from_der(der).ok()).collect();
+    for certificate in anchors.certificates() {
+        assert!(trusted.contains(certificate), "a key that no KeyDescriptor of it says is for signing");
+    }
+}
+
+fn check_addresses(found: &IdpMetadata, roles: &[Node<'_, '_>]) {
+    assert!(!found.sso.is_empty(), "there is no address");
+    let locations: Vec<_> = roles
+        .iter()
+        .flat_map(|role| role.children())
+        .flat_map(|node| [node.attribute("Location"), node.attribute("ResponseLocation")])
+        .flatten()
+        .map(str::trim)
+        .collect();
+    for endpoint in found.sso.iter().chain(&found.slo) {
+        let url = url::Url::parse(&endpoint.location).expect("an address is a URL");
+        assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{}", endpoint.location);
+        assert!(!endpoint.location.chars().any(|c| c.is_control() || c.is_whitespace()), "{:?}", endpoint.location);
+        assert!(locations.contains(&endpoint.location.as_str()), "{:?} does not stand there", endpoint.location);
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let idp = FakeIdp::new(IDP);
+    let mut documents = vec![
+        idp.metadata("https://idp.example/sso"),
+        idp.metadata_with_logout("https://idp.example/sso", "https://idp.example/slo"),
+    ];
+    let one = idp.metadata("https://idp.example/sso");
+    let other = FakeIdp::new("https://other.example").metadata("https://other.example/sso");
+    documents.push(format!("<md:EntitiesDescriptor xmlns:md=\"{MD}\" validUntil=\"2030-01-01T00:00:00Z\" cacheDuration=\"PT1H\">{other}{one}</md:EntitiesDescriptor>"));
+    let (before, after) = one.split_once("<md:IDPSSODescriptor").expect("a role");
+    let around = |content: &str| format!("{before}<md:Extensions>{content}</md:Extensions><md:IDPSSODescriptor{after}");
+    documents.extend(worst(around));
+    let mut seeds: Vec<_> =
+        documents.iter().flat_map(|document| [behind(&[0], document.as_bytes()), behind(&[1], document.as_bytes())]).collect();
+    if let Some(folder) = shared_folder() {
+        for entry in json(folder.join("metadata/index.json"))["entries"].as_array().expect("entries") {
+            seeds.push(behind(&[0], &read(folder.join("metadata").join(Path::new(text(entry, "file"))))));
+        }
+    }
+    seeds
+}

@@ -1,0 +1,10 @@
+#![no_main]
+//! See src/targets/metadata.rs.
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use samlgate_fuzz::Target;
+
+fuzz_target!(init: Target::named("metadata").prepare(), |input: &[u8]| Target::named("metadata").run(input));
+fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
+    Target::named("metadata").mutate(data, size, most, seed, fuzzer_mutate)
+});

@@ -1,0 +1,10 @@
+#![no_main]
+//! See src/targets/return_path.rs.
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use samlgate_fuzz::Target;
+
+fuzz_target!(init: Target::named("return_path").prepare(), |input: &[u8]| Target::named("return_path").run(input));
+fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
+    Target::named("return_path").mutate(data, size, most, seed, fuzzer_mutate)
+});
