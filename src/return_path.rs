@@ -39,11 +39,14 @@ impl ReturnPath {
         let (page, fragment) = path.split_once('#').map_or((path, None), |(page, fragment)| (page, Some(fragment)));
         let plain = page.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
         let route = page.split('?').next().unwrap_or_default();
-        let ok = plain && page.len() <= LONGEST && page.starts_with('/') && unambiguous(route);
+        let ok = plain && page.starts_with('/') && unambiguous(route);
         if !ok || !fragment.unwrap_or_default().bytes().all(|octet| octet.is_ascii_graphic()) {
             return None;
         }
         let page = utf8_percent_encode(page, ESCAPED).to_string();
+        if page.len() > LONGEST {
+            return None;
+        }
         let whole = fragment.map(|fragment| format!("{page}#{}", utf8_percent_encode(fragment, UNSAFE_IN_FRAGMENT)));
         Some(Self(whole.filter(|whole| whole.len() <= LONGEST).unwrap_or(page)))
     }
@@ -98,6 +101,7 @@ mod tests {
         );
         let long = format!("/{}", "a".repeat(4095));
         assert_eq!((parse(&long).as_ref(), parse(&format!("{long}a"))), (Some(&long), None));
+        assert_eq!(parse(&format!("/?{}", "|".repeat(1400))), None, "what is kept must be kept again by the next page");
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Context {
             clock_skew: self.clock_skew,
             max_age: self.max_age,
             authn_context: &self.authn_context,
+            authenticated_since: None,
             decryption_keys: &self.keys,
         };
         let mut checks = Checks::default();

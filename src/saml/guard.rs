@@ -304,12 +304,31 @@ fn check_namespaces(element: &uppsala::Element<'_>) -> Result<(), SamlError> {
     Ok(())
 }
 
-/// Whether a URI has a scheme (RFC 3986, 3.1).
+/// Whether a text is a URI with a scheme (RFC 3986), as every namespace that anybody uses is: with a plain host, if it has one, and
+/// nothing that needs an escape. The second engine canonicalises with nothing else.
 fn is_absolute(uri: &str) -> bool {
-    uri.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '+' | '-' | '.'))
-    })
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let host_is_plain = rest.strip_prefix("//").is_none_or(|rest| {
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+        host.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_'))
+            && port.len() <= 5
+            && port.bytes().all(|octet| octet.is_ascii_digit())
+    });
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '+' | '-' | '.'))
+        && host_is_plain
+        && has_uri_characters(rest)
+        && has_uri_characters(fragment)
+}
+
+/// pchar, `/` and `?` (RFC 3986, 3.3 to 3.5).
+fn has_uri_characters(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let plain = |part: &str| part.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&octet));
+    let escaped = |part: &str| part.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    parts.next().is_none_or(plain) && parts.all(|part| escaped(part) && plain(part))
 }
 
 /// Every attribute that some engine could take for an ID, whatever its namespace: each value only once in the document.

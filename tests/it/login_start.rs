@@ -165,6 +165,7 @@ async fn so_many_logins_begin_at_once_and_no_more() {
     let (key, certificate) = (include_str!("../fixtures/sp.key"), include_str!("../fixtures/sp.crt"));
     let mut plan = Plan::new();
     plan.keys = vec![SpKey::from_pem(key.as_bytes(), certificate.as_bytes()).unwrap()];
+    plan.sign_requests = true;
     let site = std::sync::Arc::new(plan.build());
     let mut people = tokio::task::JoinSet::new();
     for _ in 0..600 {

@@ -18,7 +18,7 @@ use samlgate::saml::{Compat, TrustAnchors, TrustedCertificate};
 
 use super::order;
 use crate::context::{json, read, shared_folder, text};
-use crate::fake_idp::{Algorithm, EC, FakeIdp, RSA, SLO};
+use crate::fake_idp::{Algorithm, EC, FakeIdp, RSA, SLO, SP};
 use crate::independent::logout_in;
 use crate::seeds::{behind, worst};
 
@@ -54,6 +54,8 @@ impl Logout {
             idp_entity_id: IDP,
             slo_urls: &self.slo_urls,
             in_response_to: Some("_ours"),
+            sp_entity_id: SP,
+            decryption_keys: &[],
             compat: Compat::default(),
             clock_skew: Duration::from_secs(60),
             max_age: Duration::from_secs(300),

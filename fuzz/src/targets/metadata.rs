@@ -9,7 +9,8 @@
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use roxmltree::{Document, Node};
 use samlgate::clock::Timestamp;
 use samlgate::saml::{IdpMetadata, TrustAnchors, TrustedCertificate, read_idp};
@@ -18,6 +19,11 @@ use crate::context::{json, read, shared_folder, text};
 use crate::fake_idp::FakeIdp;
 use crate::seeds::{behind, worst};
 
+/// Certificates in the field lack padding, or have stray bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
 const MD: &str = "urn:oasis:names:tc:SAML:2.0:metadata";
 const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 const IDP: &str = "https://idp.example/metadata";
@@ -61,10 +67,9 @@ fn check_keys(anchors: &TrustAnchors, roles: &[Node<'_, '_>]) {
     let signing = descriptors.filter(|node| node.attribute("use").is_none_or(|what| what.trim() != "encryption"));
     let texts = signing.flat_map(|node| node.descendants()).filter(|node| node.has_tag_name((DS, "X509Certificate")));
     let certificates: Vec<Vec<u8>> = texts
-        .filter_map(|node| {
+        .flat_map(|node| {
             let text: String = node.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
-            let dense: String = text.lines().filter(|line| !line.contains("-----")).flat_map(str::split_whitespace).collect();
-            STANDARD.decode(dense).ok()
+            parts(&text)
         })
         .collect();
     assert!(!anchors.certificates().is_empty(), "there is no key");
@@ -72,6 +77,15 @@ fn check_keys(anchors: &TrustAnchors, roles: &[Node<'_, '_>]) {
     for certificate in anchors.certificates() {
         assert!(trusted.contains(certificate), "a key that no KeyDescriptor of it says is for signing");
     }
+}
+
+/// What stands in a text in base64: by itself, in PEM, or as base64 of PEM.
+fn parts(text: &str) -> Vec<Vec<u8>> {
+    let decoded = |part: &str| LENIENT.decode(part.split_ascii_whitespace().collect::<String>()).ok();
+    let found: Vec<Vec<u8>> = text.split("-----").filter_map(decoded).collect();
+    let again = found.iter().filter_map(|octets| std::str::from_utf8(octets).ok().filter(|text| text.contains("-----")));
+    let again: Vec<Vec<u8>> = again.flat_map(|text| text.split("-----").filter_map(decoded).collect::<Vec<_>>()).collect();
+    found.into_iter().chain(again).collect()
 }
 
 fn check_addresses(found: &IdpMetadata, roles: &[Node<'_, '_>]) {

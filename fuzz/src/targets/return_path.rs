@@ -19,7 +19,7 @@ pub(crate) fn run(input: &[u8]) {
     let public = PublicUrl::parse(origin).expect("a URL");
     let Some(path) = ReturnPath::parse(text, &public) else { return };
     let path = path.as_str();
-    assert!(path.starts_with('/') && !path.starts_with("//") && path.len() <= 2048, "{path:?}");
+    assert!(path.starts_with('/') && !path.starts_with("//") && path.len() <= 4096, "{path:?}");
     assert!(path.bytes().all(|octet| octet.is_ascii_graphic()), "{path:?}");
     let home = Url::parse(origin).expect("a URL");
     for from in ["/", "/_samlgate/acs", "/a/b/c?d=e#f"] {

@@ -14,6 +14,7 @@ fn reads_plain_xml() {
     for good in [
         "<a/>",
         "\u{feff}<?xml version='1.0' encoding='utf-8'?>\n<!-- x --><a><x><!-- > --></x><b c='>' d=\"'\"/> \n<![CDATA[<?x <!y]]>&lt;</a><!---->",
+        "<a xmlns='http://www.w3.org/2000/09/xmldsig#' xmlns:b='urn:mace:x?y=%c3%bc' xmlns:c='http://h.example:8080/x/'/>",
         "<a xmlns='urn:x' xmlns:b='http://x' xmlns:xml='http://www.w3.org/XML/1998/namespace'><c xmlns='' b:d='' xml:e=''/></a>",
         "<a ID='1-2'><b Id='_1' xmlns:c='urn:c' c:d='1-2'/></a>",
     ] {
@@ -85,6 +86,13 @@ fn refuses_what_has_no_place_in_a_message() {
         "<a xmlns='x'/>",
         "<a xmlns:b='./x'/>",
         "<a><b xmlns:c='1:x'/></a>",
+        "<a xmlns='urn:oasis:%tc:x'/>",
+        "<a xmlns='urn:a b'/>",
+        "<a xmlns='urn:\u{fc}'/>",
+        "<a xmlns='urn:a#b#c'/>",
+        "<a xmlns='urn:a[b]'/>",
+        "<a xmlns='http://h:x/'/>",
+        "<a xmlns='http://u@h/'/>",
     ] {
         assert_eq!(code(bad), "forbidden_xml", "{bad}");
     }
@@ -185,8 +193,4 @@ fn line_ends_and_attribute_values_are_normalised() {
     assert_eq!(guarded.root().unwrap().attribute("b"), Some("1 2 3  4\r\t\">"));
     let plain = "<a b='1 2&#10;'>\n\t</a>";
     assert_eq!(Guarded::read(plain.as_bytes()).unwrap().text(), plain);
-    // Namespaces too: this is one and the same.
-    let guarded = Guarded::read(b"<a xmlns='urn:x y'><b xmlns='urn:x\ny'/></a>").unwrap();
-    let root = guarded.root().unwrap();
-    assert_eq!(root.namespace(), root.children().next().unwrap().namespace());
 }

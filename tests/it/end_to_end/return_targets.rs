@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::support::app::{Setup, TestApp};
+use crate::support::app::{Setup, TestApp, minutes};
 use crate::support::browser::encode;
 
 #[derive(Deserialize)]
@@ -26,7 +26,10 @@ fn cases() -> Option<Cases> {
 }
 
 fn app(cases: &Cases) -> TestApp {
-    Setup::new().public_url(&cases.origin).idp("idp_initiated = \"accept\"").start()
+    let app = Setup::new().public_url(&cases.origin).idp("idp_initiated = \"accept\"").start();
+    // Right after its start samlgate can't know what was used before.
+    app.clock.advance(minutes(2));
+    app
 }
 
 /// Where `/login?return_to=` leads after the login.

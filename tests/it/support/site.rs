@@ -54,8 +54,9 @@ pub(crate) struct Plan {
     pub(crate) mapping: Mapping,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
-    /// Requests are signed with the first of them, if there is one.
     pub(crate) keys: Vec<SpKey>,
+    /// With the first of the keys.
+    pub(crate) sign_requests: bool,
 }
 
 /// The IdP `id` with this entity ID, as its metadata says.
@@ -101,6 +102,7 @@ impl Plan {
             store: Arc::new(MemoryStore::new(MemoryLimits::default())),
             max_per_user: 0,
             keys: Vec::new(),
+            sign_requests: false,
         }
     }
 
@@ -122,7 +124,7 @@ impl Plan {
         let sp = ServiceProvider {
             entity_id: format!("{public_url}/_samlgate/metadata"),
             acs_urls: self.acs_urls,
-            sign_requests: !self.keys.is_empty(),
+            sign_requests: self.sign_requests,
             keys: self.keys,
             name_id_format: NameIdFormat::Unspecified,
             slo_url: self.slo_url,
