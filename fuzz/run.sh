@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 CARGO="${CARGO:-cargo}"
+# libFuzzer's seed: 0 is another one each time.
+SEED="${FUZZ_SEED:-0}"
 # So many targets at a time.
 JOBS="${FUZZ_JOBS:-$(nproc)}"
 # A hostile message is refused in less than 100 ms (`--replay` measures that). With counters and the checks of a debug build, and
@@ -46,7 +48,7 @@ fuzz_one() {
   mkdir -p "corpus/$target" "artifacts/$target"
   SAMLGATE_FUZZ_SEEDS="corpus/$target" "$programs/$target" > "$log" 2>&1
   local status=0
-  "$programs/$target" "corpus/$target" -max_total_time="$seconds" -max_len="$MAX_LEN" -timeout="$TIMEOUT" \
+  "$programs/$target" "corpus/$target" -seed="$SEED" -max_total_time="$seconds" -max_len="$MAX_LEN" -timeout="$TIMEOUT" \
     -rss_limit_mb="$RSS_LIMIT_MB" -dict=saml.dict -artifact_prefix="artifacts/$target/" -print_final_stats=1 >> "$log" 2>&1 || status=$?
   local runs
   runs="$(sed -n 's/^stat::number_of_executed_units: //p' "$log")"

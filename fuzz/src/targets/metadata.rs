@@ -25,7 +25,6 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
 );
 const MD: &str = "urn:oasis:names:tc:SAML:2.0:metadata";
-const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 const IDP: &str = "https://idp.example/metadata";
 
 fn now() -> Timestamp {
@@ -65,7 +64,8 @@ pub(crate) fn run(input: &[u8]) {
 fn check_keys(anchors: &TrustAnchors, roles: &[Node<'_, '_>]) {
     let descriptors = roles.iter().flat_map(|role| role.children()).filter(|node| node.has_tag_name((MD, "KeyDescriptor")));
     let signing = descriptors.filter(|node| node.attribute("use").is_none_or(|what| what.trim() != "encryption"));
-    let texts = signing.flat_map(|node| node.descendants()).filter(|node| node.has_tag_name((DS, "X509Certificate")));
+    // Of whatever namespace: some products forget to declare it.
+    let texts = signing.flat_map(|node| node.descendants()).filter(|node| node.tag_name().name() == "X509Certificate");
     let certificates: Vec<Vec<u8>> = texts
         .flat_map(|node| {
             let text: String = node.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
