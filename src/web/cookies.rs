@@ -63,6 +63,11 @@ impl Cookies {
         }
     }
 
+    /// Every session that a request names, at most four: who signs out leaves none of them behind.
+    pub fn sessions(&self, headers: &HeaderMap) -> Vec<PlainToken> {
+        values(headers, &self.session).filter_map(token).take(4).collect()
+    }
+
     /// The login cookies of a request, at most two; one that is there twice counts as absent.
     pub fn browsers(&self, headers: &HeaderMap) -> Vec<PlainToken> {
         let names = [Some(&self.login), self.login_lax.as_ref()];

@@ -8,7 +8,7 @@ use super::context::is_only;
 use super::endpoints::{Call, at_most_one};
 use super::pages::{Forms, LogoutPage, PostPage, json as json_reply, page, redirect};
 use super::sign_in::from_this_site;
-use super::{Problem, Reply, SessionCookie, Site, refusal};
+use super::{Problem, Reply, Site, refusal};
 use crate::login::{LoggedOut, Next};
 use crate::return_path::ReturnPath;
 use crate::saml::{Outgoing, PostForm};
@@ -41,7 +41,7 @@ pub(super) async fn end(site: &Site, call: &Call) -> Reply {
     };
     let parts = &site.parts;
     let mut next = Next::Nothing;
-    if let SessionCookie::Token(token) = parts.cookies.session(&call.headers) {
+    for token in parts.cookies.sessions(&call.headers) {
         match parts.login.logout(&token.hash(), &return_to, parts.clock.now(), &*parts.entropy).await {
             Ok(LoggedOut::Here { sid, user, idp, next: then }) => {
                 record(call, &idp, &sid, &user, &then);

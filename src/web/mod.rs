@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
 use tracing::{debug, error, info, warn};
 
-use crate::access::{Assurance, LoginTerms, Rules, Target};
+use crate::access::{Assurance, Forbidden, LoginTerms, Rules, Target};
 use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
 use crate::login::Login;
@@ -188,6 +188,15 @@ impl Web {
         self.site.refuse(problem, headers, context)
     }
 
+    /// Says no to who may not see a page; who signs in with another account comes back to it.
+    pub fn forbidden(&self, why: Forbidden, page: Option<&str>, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        let sign_in = page.map(|page| {
+            let page = self.site.parts.login.return_path(page);
+            refusal::try_again(&self.site.path("/login"), &page, None) + &refusal::asking(true, &[])
+        });
+        self.site.refuse_with(Problem::Forbidden(why), sign_in, headers, context)
+    }
+
     /// Our cookies.
     pub fn cookies(&self) -> &Cookies {
         &self.site.parts.cookies
@@ -220,6 +229,11 @@ impl Site {
     }
 
     fn refuse(&self, problem: Problem, headers: &HeaderMap, context: &RequestContext) -> Reply {
+        self.refuse_with(problem, None, headers, context)
+    }
+
+    /// `sign_in` is the link for another login; without one it leads to the start page.
+    fn refuse_with(&self, problem: Problem, sign_in: Option<String>, headers: &HeaderMap, context: &RequestContext) -> Reply {
         let (request_id, reason) = (context.id.as_str(), problem.code());
         match problem {
             Problem::Forbidden(_) | Problem::CrossSite => info!(request_id, reason, "refused"),
@@ -229,6 +243,6 @@ impl Site {
             Problem::Internal => error!(request_id, reason, "refused"),
             _ => debug!(request_id, reason, "refused"),
         }
-        refusal::problem(problem, headers, context, self.path("/login?force=true"))
+        refusal::problem(problem, headers, context, sign_in.unwrap_or_else(|| self.path("/login?force=true")))
     }
 }

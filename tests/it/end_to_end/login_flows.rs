@@ -255,6 +255,8 @@ fn a_signed_in_user_without_the_role_is_refused_and_may_go_elsewhere() {
     let page = vera.follow(page);
     assert_eq!((page.status, page.url.as_str()), (403, "https://app.example/admin/users"));
     assert!(page.text().contains("role_required"), "{}", page.text());
+    let other = "href=\"/_samlgate/login?return_to=/admin/users&#38;force=true\"";
+    assert!(page.text().contains(other), "another account comes back to the page: {}", page.text());
     assert!(app.upstream.seen().is_empty());
     assert_eq!(vera.visit(&app.url("/reports")).status, 200);
     assert_eq!(app.told().one("x-role"), Some("viewer"));

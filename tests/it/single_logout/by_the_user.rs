@@ -239,6 +239,20 @@ async fn what_can_not_be_told_is_said_and_a_store_that_is_away_too() {
 }
 
 #[tokio::test]
+async fn whoever_signs_out_with_two_session_cookies_leaves_neither_behind() {
+    let site = Plan::new().with_logout().build();
+    let (mut one, mut other) = (Jar::default(), Jar::default());
+    sign_in(&site, &mut one).await;
+    sign_in(&site, &mut other).await;
+    let name = "__Host-samlgate";
+    let lines = format!("{name}={}; {name}=planted; {name}={}", one.session().unwrap(), other.session().unwrap());
+    let headers = [("cookie", &*lines), ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")];
+    let got = site.send(Method::GET, "/_samlgate/logout", &headers, "").await;
+    assert_eq!(outgoing(&got).element, "LogoutRequest");
+    assert!(site.session(&one).is_none() && site.session(&other).is_none());
+}
+
+#[tokio::test]
 async fn an_address_that_takes_answers_elsewhere_gets_requests_at_its_own() {
     let service = Endpoint {
         response_location: Some("https://idp.example/slo/answers".to_owned()),
