@@ -1,7 +1,7 @@
 //! The demo's identity provider: a login page, a portal with tiles, and signed answers.
 //!
 //! It behaves as real ones do where that matters to samlgate: one login serves many visits, a wrong password is its own affair,
-//! requests must be signed, and a tile of the portal starts a login that nobody asked for.
+//! requests must be signed, single logout works in both directions (`single_logout.rs`), and a tile of the portal starts a login that nobody asked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::fake_idp::{Algorithm, EMAIL, FakeIdp, ParsedRequest, Sign, parse_authn_request};
 use crate::html::{escape, page};
+use crate::single_logout;
 
 const COOKIE: &str = "demo-idp";
 
@@ -28,6 +29,13 @@ pub(crate) struct User {
     pub(crate) full_name: &'static str,
     pub(crate) groups: &'static [&'static str],
     pub(crate) about: &'static str,
+}
+
+impl User {
+    /// The address that the application knows this person by.
+    pub(crate) fn mail(&self) -> String {
+        format!("{}@example.com", self.name)
+    }
 }
 
 /// The people of the demo.
@@ -56,14 +64,15 @@ pub(crate) struct ServiceProvider {
     pub(crate) url: String,
     pub(crate) entity_id: String,
     pub(crate) acs: String,
+    pub(crate) slo: String,
     pub(crate) certificate: String,
 }
 
 /// The identity provider.
 pub(crate) struct Idp {
-    signer: FakeIdp,
+    pub(crate) signer: FakeIdp,
     url: String,
-    sp: ServiceProvider,
+    pub(crate) sp: ServiceProvider,
     sessions: Mutex<HashMap<String, &'static User>>,
 }
 
@@ -76,7 +85,7 @@ impl Idp {
 
     /// What samlgate's operator is given.
     pub(crate) fn metadata(&self) -> String {
-        self.signer.metadata(&format!("{}/sso", self.url))
+        self.signer.metadata_with_logout(&format!("{}/sso", self.url), &format!("{}/slo", self.url))
     }
 
     fn signed_in(&self, headers: &HeaderMap) -> Option<&'static User> {
@@ -90,9 +99,14 @@ impl Idp {
         format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax")
     }
 
+    /// The session at this IdP ends; whose it was.
+    pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Option<&'static User> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&cookie(headers)?)
+    }
+
     /// A page that posts a signed response to the application.
     fn answer(&self, user: &User, request: Option<&ParsedRequest>, relay_state: Option<&str>) -> Response {
-        let mail = format!("{}@example.com", user.name);
+        let mail = user.mail();
         let mut response = self
             .signer
             .response()
@@ -149,7 +163,7 @@ impl Idp {
 }
 
 /// Who sends a bad request is told so, and goes nowhere.
-fn refuse(why: &str) -> Response {
+pub(crate) fn refuse(why: &str) -> Response {
     let body = format!("<p>This is not a request that I answer: {}</p>", escape(why));
     page(StatusCode::BAD_REQUEST, "idp", "Demo identity provider", "", &body)
 }
@@ -163,7 +177,8 @@ pub(crate) fn router(idp: Arc<Idp>) -> Router {
         .route("/login", get(login_form).post(login))
         .route("/portal", get(portal))
         .route("/magic", get(magic))
-        .route("/logout", get(logout))
+        .route("/logout", get(single_logout::start))
+        .route("/slo", get(single_logout::by_redirect).post(single_logout::by_post))
         .with_state(idp)
 }
 
@@ -237,7 +252,7 @@ async fn portal(State(idp): State<Arc<Idp>>, headers: HeaderMap) -> Response {
     ];
     let body = format!(
         "<p>Signed in as <b>{}</b>.</p><p>Each tile is a magic URL: the login starts here, nobody asked for it, and it lands on \
-         its page.</p><table><tr><th>Tile<th>RelayState{}</table><p><a href=\"/logout\">Sign out of the identity provider</a></p>",
+         its page.</p><table><tr><th>Tile<th>RelayState{}</table><p><a href=\"/logout\">Sign out everywhere</a></p>",
         escape(user.full_name),
         tiles.concat()
     );
@@ -261,14 +276,9 @@ async fn magic(
     }
 }
 
-async fn logout(State(idp): State<Arc<Idp>>, headers: HeaderMap) -> Response {
-    if let Some(token) = cookie(&headers) {
-        idp.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
-    }
-    let gone = [(header::SET_COOKIE, format!("{COOKIE}=; Path=/; Max-Age=0"))];
-    let body = "<p>The session at the identity provider has ended. Sessions at applications go on until they end there.</p>\
-                <p><a href=\"/portal\">Sign in again</a></p>";
-    (gone, page(StatusCode::OK, "idp", "Demo identity provider", "", body)).into_response()
+/// Takes the cookie back.
+pub(crate) fn forgotten() -> [(header::HeaderName, String); 1] {
+    [(header::SET_COOKIE, format!("{COOKIE}=; Path=/; Max-Age=0"))]
 }
 
 fn to_login(next: &str) -> Response {

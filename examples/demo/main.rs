@@ -13,6 +13,7 @@ mod gateway;
 mod html;
 mod idp;
 mod serve;
+mod single_logout;
 
 #[path = "../../tests/it/support/fake_idp.rs"]
 mod fake_idp;
@@ -61,6 +62,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             url: application.clone(),
             entity_id: format!("{application}/_samlgate/metadata"),
             acs: format!("{application}/_samlgate/acs"),
+            slo: format!("{application}/_samlgate/slo"),
             certificate: sp_keys.sp_certificate_pem.clone(),
         },
     );

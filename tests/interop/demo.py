@@ -79,6 +79,20 @@ def story(processes, options):
     ada.click("a[href='/_samlgate/logout']")
     ada.wait_until("the page for all", lambda: ada.url == application + "status")
     shows(ada, "To me you are nobody")
+    ada.go(application)
+    shows(ada, "Password")
+
+    # And the other way: whoever signs out at the identity provider is signed out here, in another browser too.
+    elsewhere = browser("vera-elsewhere")
+    elsewhere.go(application)
+    demo.sign_in(elsewhere, "vera")
+    shows(elsewhere, "Hello Vera Vinter")
+    elsewhere.go(demo.address("The portal"))
+    elsewhere.click("a[href='/logout']")
+    shows(elsewhere, "here and at the application")
+    elsewhere.close()
+    vera.go(application + "status")
+    shows(vera, "To me you are nobody")
 
     gus = browser("gus")
     gus.go(application)
