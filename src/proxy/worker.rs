@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +25,8 @@ use super::watch::{Sweep, TICK};
 const MOST_CONNECTIONS: usize = 20_000;
 /// At shutdown, requests have this long to be answered.
 const DRAIN_LIMIT: Duration = Duration::from_secs(25);
+/// How much the threads beside a worker give way to it, as nice(2) counts. They read and verify what strangers may have sent.
+const GIVES_WAY: i32 = 10;
 /// How many ticks pass between two looks at the idle connections to the application.
 const PURGE_EVERY: u32 = 5;
 
@@ -150,6 +152,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
 }
 
+/// The event loop of this thread. Work that takes longer is done by threads beside it, which get what it leaves, so that a flood of
+/// hostile messages slows the requests of nobody who is signed in.
+fn runtime() -> io::Result<LocalRuntime> {
+    let give_way = || {
+        // For a thread, the calling one is meant. Where it isn't allowed, all are alike, as before.
+        let _ = rustix::process::getpriority_process(None)
+            .and_then(|now| rustix::process::setpriority_process(None, (now + GIVES_WAY).min(19)));
+    };
+    Builder::new_current_thread().enable_all().on_thread_start(give_way).build_local(LocalOptions::default())
+}
+
 /// Runs a worker on this thread until `stop` says so and its clients are served, or time is up.
 ///
 /// # Errors
@@ -160,8 +173,7 @@ pub(crate) fn run(
     tls: Option<TlsAcceptor>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
+    runtime()?.block_on(async move {
         let listener = Listener::new(bound)?;
         let worker = Rc::new(Worker::new(shared, tls));
         tokio::task::spawn_local(Rc::clone(&worker).tick());
@@ -188,4 +200,22 @@ pub(crate) fn run(
         worker.own.measure.flush();
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proc(5), field 19.
+    fn nice() -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_threads_beside_give_way() {
+        let before = nice();
+        let beside = runtime().unwrap().block_on(async { tokio::task::spawn_blocking(nice).await.unwrap() });
+        assert_eq!((nice(), beside), (before, (before + GIVES_WAY).min(19)));
+    }
 }

@@ -241,7 +241,8 @@ impl SamlError {
             }
             Self::DecryptionFailed => {
                 "At the IdP, encrypt for a certificate that is in our metadata now, with AES-GCM and RSA-OAEP. AES-CBC and RSA 1.5 are \
-                 accepted only with compat = [\"aes-cbc\"] and [\"rsa-1.5\"]; `samlgate explain` says what the response uses."
+                 accepted only with compat = [\"aes-cbc\"] and [\"rsa-1.5\"]; `samlgate explain` says what the response uses. With AES-CBC a \
+                 signature by a certificate that the metadata doesn't name looks the same."
             }
             Self::NameIdMissing(_) => "At the IdP, choose what is sent as the Name ID (the subject's unique name).",
             Self::InResponseToMismatch { .. } => {
