@@ -38,14 +38,14 @@ go_ready() {
   PATH=$newer/bin:$PATH
 }
 
-# go_tool NAME VERSION PACKAGE [FLAG...]: go install, one compiler at a time
+# go_tool NAME VERSION PACKAGE [FLAG...]: go install
 go_tool() {
   name=$1 version=$2 package=$3
   shift 3
   [ -e "$cache/bin/.$name-$version" ] && return
   go_ready
   say "installing $name $version (some minutes the first time)"
-  GOBIN=$cache/bin GOFLAGS=-p=1 nice -n 15 go install "$@" "$package@$version" > "$cache/go.log" 2>&1 || { tail -n 20 "$cache/go.log" >&2; fail "go install $package"; }
+  GOBIN=$cache/bin go install "$@" "$package@$version" > "$cache/go.log" 2>&1 || { tail -n 20 "$cache/go.log" >&2; fail "go install $package"; }
   touch "$cache/bin/.$name-$version"
 }
 
