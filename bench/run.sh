@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds="${SECONDS_EACH:-5}" rounds="${ROUNDS:-5}" connections="${CONNECTIONS:-64}" workers="${WORKERS:-$(nproc)}"
-for program in nginx wrk python3 curl; do
+for program in nginx wrk h2load python3 curl; do
   command -v "$program" >/dev/null || PATH="$PATH:/usr/sbin:/sbin"
   command -v "$program" >/dev/null || { echo "$program is missing: scripts/install-packages.sh bench" >&2; exit 1; }
 done
@@ -76,4 +76,5 @@ cookie="$(python3 bench/login.py "$public_url" "127.0.0.1:$gate" "${DEMO_USER:-a
   echo
   python3 bench/measure.py "$seconds" "$rounds" "$connections" \
     "nginx=http://127.0.0.1:$proxy/,$(cat "$folder/nginx-proxy.pid")" "samlgate=http://127.0.0.1:$gate/,$gate_pid,$cookie"
+  python3 bench/hostile.py "$seconds" "$rounds" "127.0.0.1:$gate" /_samlgate/acs "$cookie"
 } | tee "$out/table.md"

@@ -8,7 +8,7 @@ build=(ca-certificates gcc libc6-dev pkg-config clang libclang-dev libxmlsec1-de
 test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin chromium chromium-driver fonts-dejavu-core)
 # libFuzzer is C++.
 fuzz=(g++)
-bench=(curl jq openssl python3 nginx-light wrk)
+bench=(curl jq openssl python3 nginx-light wrk nghttp2-client)
 
 wanted=()
 for group in "$@"; do

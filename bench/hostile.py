@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Measures requests with a session alone and while hostile responses come in, in turn, and prints one table.
+
+hostile.py SECONDS ROUNDS ADDRESS ACS_PATH COOKIE: h2load asks ADDRESS (host:port) at a fixed rate, well below what it can do; beside
+it, 50 times a second, documents that are as large and as costly as the limits allow are posted to the assertion consumer service.
+RATE (4000) is the number of requests a second.
+"""
+import base64
+import collections
+import concurrent.futures
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+seconds, rounds, address, acs, cookie = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
+CLIENTS, HOSTILE_A_SECOND = 32, 50
+rate = int(os.environ.get("RATE", "4000"))
+
+
+def response(filling):
+    namespaces = "".join(f" xmlns:n{at}='urn:{at}'" for at in range(58))
+    xml = (f"<p:Response xmlns:p='urn:oasis:names:tc:SAML:2.0:protocol' xmlns:a='urn:oasis:names:tc:SAML:2.0:assertion' ID='r'{namespaces}>"
+           f"<a:Issuer>http://127.0.0.1/</a:Issuer><a:Assertion ID='a'>{filling}</a:Assertion></p:Response>")
+    return urllib.parse.urlencode({"SAMLResponse": base64.b64encode(xml.encode()).decode()})
+
+
+ATTRIBUTES = "".join(f" n0:b{at}=''" for at in range(60))
+HOSTILE = [
+    response(f"<b{ATTRIBUTES}/>" * 370),
+    response("<b/>" * 4900),
+    response("&#10;&lt;" * 20_000),
+    response("<!---->" * 26_000),
+    response("<b>" * 60_000),
+]
+answers = collections.Counter()
+
+
+def post(body):
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        headers = {"Host": address, "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        connection.request("POST", acs, body, headers)
+        answers[connection.getresponse().status] += 1
+    except OSError as error:
+        answers[type(error).__name__] += 1
+    finally:
+        connection.close()
+
+
+def flood(stop):
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        due = time.monotonic()
+        at = 0
+        while not stop.is_set():
+            pool.submit(post, HOSTILE[at % len(HOSTILE)])
+            at += 1
+            due += 1 / HOSTILE_A_SECOND
+            stop.wait(max(0, due - time.monotonic()))
+
+
+def measured():
+    with tempfile.NamedTemporaryFile() as log:
+        command = ["h2load", "--h1", "-t1", f"-c{CLIENTS}", f"--rps={rate // CLIENTS}", f"-D{seconds}", f"--log-file={log.name}",
+                   "-H", f"Cookie: {cookie}", f"http://{address}/"]
+        subprocess.run(command, check=True, capture_output=True)
+        lines = [line.split() for line in open(log.name)]
+    if any(status != "200" for _, status, _ in lines) or len(lines) < rate * seconds * 0.8:
+        sys.exit(f"{len(lines)} requests, {collections.Counter(status for _, status, _ in lines)}")
+    times = sorted(int(micros) for _, _, micros in lines)
+    return times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000
+
+
+results = {"alone": [], "beside the flood": []}
+measured()
+for _ in range(rounds):
+    results["alone"].append(measured())
+    stop = threading.Event()
+    flooding = threading.Thread(target=flood, args=(stop,))
+    flooding.start()
+    results["beside the flood"].append(measured())
+    stop.set()
+    flooding.join()
+
+print(f"\n{rate} requests a second with a session, alone and while {HOSTILE_A_SECOND} hostile responses a second come in "
+      f"(answered: {', '.join(f'{status}: {count}' for status, count in sorted(answers.items(), key=str))}):\n")
+print("| | p50, ms | p99, ms |\n|---|---|---|")
+for name, rows in results.items():
+    print(f"| {name} | {statistics.median(p50 for p50, _ in rows):.2f} | {statistics.median(p99 for _, p99 in rows):.2f} |")
