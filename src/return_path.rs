@@ -39,7 +39,7 @@ impl ReturnPath {
         let (page, fragment) = path.split_once('#').map_or((path, None), |(page, fragment)| (page, Some(fragment)));
         let plain = page.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
         let route = page.split('?').next().unwrap_or_default();
-        let ok = plain && page.starts_with('/') && unambiguous(route);
+        let ok = plain && page.len() <= LONGEST && page.starts_with('/') && unambiguous(route);
         if !ok || !fragment.unwrap_or_default().bytes().all(|octet| octet.is_ascii_graphic()) {
             return None;
         }

@@ -1,7 +1,8 @@
 //! The demo's identity provider: a login page, a portal with tiles, and signed answers.
 //!
 //! It behaves as real ones do where that matters to samlgate: one login serves many visits, a wrong password is its own affair,
-//! requests must be signed, single logout works in both directions (`single_logout.rs`), and a tile of the portal starts a login that nobody asked for.
+//! requests must be signed, single logout works in both directions (`single_logout.rs`), and a tile of the portal starts a login
+//! that nobody asked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -279,7 +279,7 @@ impl Gate {
             Decision::Forbidden(why) => {
                 log_forbidden(facts, why, session.as_deref());
                 let page = head.uri.path_and_query().filter(|_| head.method == Method::GET).map(|page| page.as_str());
-                let reply = parts.web.forbidden(why, page, &facts.manner.to_headers(), &facts.context());
+                let reply = parts.web.forbidden(why, page, &head.headers, &facts.context());
                 return Ok(Passed::Own(reply, Outcome::Forbidden));
             }
             Decision::Ambiguous => return Err(Refusal::malformed("the path can be read in several ways")),
