@@ -74,12 +74,19 @@ pub struct Login {
     session: SessionSettings,
     store: Arc<dyn Store>,
     workers: Workers,
+    /// Paths of the assertion consumer services. Every request is compared with them.
+    acs_paths: Vec<String>,
+    /// Path of the single logout service outside the prefix.
+    slo_path: Option<String>,
 }
 
 impl Login {
     /// Puts the parts together.
     pub fn new(parts: LoginParts) -> Self {
+        let path = |url: &String| own_path(&parts.public_url, url);
         Self {
+            acs_paths: parts.sp.acs_urls.iter().filter_map(path).collect(),
+            slo_path: parts.sp.slo_url.as_ref().and_then(path),
             public_url: parts.public_url,
             prefix: parts.prefix,
             sp: Arc::new(parts.sp),
@@ -164,16 +171,12 @@ impl Login {
 
     /// Whether a path is one of the configured assertion consumer services.
     pub fn is_acs(&self, path: &str) -> bool {
-        let base = self.public_url.to_string();
-        let own = |url: &String| url.strip_prefix(&base).is_some_and(|own| own.split('?').next() == Some(path));
-        self.sp.acs_urls.iter().any(own)
+        self.acs_paths.iter().any(|own| own == path)
     }
 
     /// Which of our own logout endpoints stands at a path outside the prefix (`sp.slo_url`): `/slo` or `/slo/soap`.
     pub fn slo(&self, path: &str) -> Option<&'static str> {
-        let base = self.public_url.to_string();
-        let own = self.sp.slo_url.as_deref()?.strip_prefix(&base)?;
-        match path.strip_prefix(own)? {
+        match path.strip_prefix(self.slo_path.as_deref()?)? {
             "" => Some("/slo"),
             "/soap" => Some("/slo/soap"),
             _ => None,
@@ -227,6 +230,12 @@ fn still_valid(idp: &Arc<IdentityProvider>, now: Timestamp) -> Result<Arc<Identi
         Some(until) => Err(LoginError::MetadataExpired(until.to_string())),
         None => Ok(Arc::clone(idp)),
     }
+}
+
+/// The path of a URL of this site.
+fn own_path(public_url: &PublicUrl, url: &str) -> Option<String> {
+    let path = url.strip_prefix(&public_url.to_string())?;
+    path.split('?').next().map(str::to_owned)
 }
 
 /// Every URL at which an IdP may post to us, the published ones first: Destination and Recipient may name any of them.

@@ -35,6 +35,12 @@ pub(crate) fn authority_of(head: &Parts) -> Result<HeaderValue, &'static str> {
     }
 }
 
+/// Whether a request names this host and no other, as the request before it on the same connection did.
+pub(crate) fn is_again(head: &Parts, known: &HeaderValue) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    head.uri.authority().is_none() && head.uri.scheme().is_none() && hosts.next() == Some(known) && hosts.next().is_none()
+}
+
 /// Host and perhaps port, nothing else.
 fn is_plain(authority: &Authority) -> bool {
     let text = authority.as_str();
@@ -73,5 +79,17 @@ mod tests {
         assert!(of("https://a/", Version::HTTP_2, &["b"]).is_err());
         assert!(of("http://a/", Version::HTTP_11, &[]).is_err());
         assert!(of("ftp://a/", Version::HTTP_11, &["a"]).is_err());
+    }
+
+    #[test]
+    fn the_host_of_the_request_before_is_known_again_only_when_it_is_the_only_one() {
+        let again = |target: &str, hosts: &[&str]| {
+            let request = hosts.iter().fold(Request::get(target), |request, host| request.header(HOST, *host));
+            is_again(&request.body(()).unwrap().into_parts().0, &HeaderValue::from_static("a"))
+        };
+        assert!(again("/x", &["a"]));
+        for (target, hosts) in [("/x", &["b"][..]), ("/x", &["A"]), ("/x", &["a", "a"]), ("/x", &[]), ("http://a/x", &["a"])] {
+            assert!(!again(target, hosts), "{target} {hosts:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -24,6 +24,8 @@ use crate::session::Session;
 use crate::token::public_id;
 use crate::web::Problem;
 
+/// Headers that samlgate adds to every request, identity aside: room for them is made at once.
+const OURS: usize = 12;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that may pass, and what it passes with.
@@ -114,10 +116,10 @@ pub(crate) fn prepare(exchange: &Exchange<'_>, mut head: Parts) -> Result<Parts,
     head.uri = permit.target().to_uri();
 
     let headers = &mut head.headers;
+    headers.reserve(OURS + session.as_ref().map_or(0, |session| session.headers().len()));
     hop_by_hop::strip_request(headers, parts.rules.name_methods());
     hop_by_hop::filter_announced_trailers(headers, |name| is_lawful_trailer(name, parts));
     parts.web.cookies().strip_request(headers);
-    one_cookie_line(headers);
 
     let upstream = &parts.upstream;
     let host = if upstream.settings().preserve_host { &facts.host } else { upstream.host() };
@@ -160,17 +162,6 @@ fn assertion(gate: &Gate, session: &Session, now: Timestamp) -> Result<HeaderVal
     let header = minted.header.clone();
     session.assertion().store(Some(Arc::new(minted)));
     Ok(header)
-}
-
-/// HTTP/2 may split cookies into several lines; HTTP/1.1 may not (RFC 9113 section 8.2.3).
-fn one_cookie_line(headers: &mut HeaderMap) {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(line) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
-        headers.insert(COOKIE, line);
-    }
 }
 
 /// Sends over a pooled connection, or a new one. A pooled connection may turn out to have been closed by the application;

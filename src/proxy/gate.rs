@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, ORIGIN};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
-use super::authority::authority_of;
+use super::authority::{authority_of, is_again};
 use super::body::Outgoing;
 use super::client_io::{Busy, Phase};
 use super::connect::Upstream;
@@ -109,7 +109,8 @@ impl Facts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manner([Option<HeaderValue>; 4]);
 
-const MANNERS: [&str; 4] = ["accept", "content-type", "sec-fetch-mode", "sec-fetch-dest"];
+const MANNERS: [HeaderName; 4] =
+    [ACCEPT, CONTENT_TYPE, HeaderName::from_static("sec-fetch-mode"), HeaderName::from_static("sec-fetch-dest")];
 
 impl Manner {
     fn of(headers: &HeaderMap) -> Self {
@@ -117,8 +118,7 @@ impl Manner {
     }
 
     fn to_headers(&self) -> HeaderMap {
-        let lines = MANNERS.into_iter().zip(&self.0);
-        lines.filter_map(|(name, value)| Some((http::HeaderName::from_static(name), value.clone()?))).collect()
+        MANNERS.into_iter().zip(&self.0).filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }
 }
 
@@ -197,23 +197,22 @@ impl Gate {
 
     /// Who asks, and for which host.
     fn facts(&self, head: &Parts, id: RequestId, connection: &ClientConnection, manner: Manner) -> Result<Facts, Refusal> {
-        let host = authority_of(head).map_err(Refusal::malformed)?;
         let parts = &*self.parts;
         let peer = connection.peer;
         let trusted = parts.trusted_proxies.iter().any(|net| net.contains(&peer.address));
-        let known =
-            connection.provenance.borrow().as_ref().filter(|(known, _)| !trusted && *known == host).map(|(_, p)| Rc::clone(p));
-        let provenance = match known {
-            Some(provenance) => provenance,
-            None => {
-                let text = host.to_str().unwrap_or_default();
-                let found = Provenance::of(peer, &head.headers, text, &parts.trusted_proxies, &parts.public_url);
-                let found = Rc::new(found.ok_or(Refusal::malformed("the Host header names no host"))?);
-                *connection.provenance.borrow_mut() = Some((host.clone(), Rc::clone(&found)));
-                found
-            }
+        let known = connection.provenance.borrow().clone().filter(|_| !trusted);
+        let host = match &known {
+            Some((host, _)) if is_again(head, host) => host.clone(),
+            _ => authority_of(head).map_err(Refusal::malformed)?,
         };
-        Ok(Facts { id, host, provenance, manner })
+        if let Some((_, provenance)) = known.filter(|(known, _)| *known == host) {
+            return Ok(Facts { id, host, provenance, manner });
+        }
+        let text = host.to_str().unwrap_or_default();
+        let found = Provenance::of(peer, &head.headers, text, &parts.trusted_proxies, &parts.public_url);
+        let found = Rc::new(found.ok_or(Refusal::malformed("the Host header names no host"))?);
+        *connection.provenance.borrow_mut() = Some((host.clone(), Rc::clone(&found)));
+        Ok(Facts { id, host, provenance: found, manner })
     }
 
     /// The order of a request. It reads from top to bottom; each step may end it.

@@ -88,7 +88,7 @@ impl Wire {
                 octets.get(taken..)
             }
             Place::Start | Place::Fields | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                let Some(end) = octets.iter().position(|octet| *octet == b'\n') else {
+                let Some(end) = memchr::memchr(b'\n', octets) else {
                     self.partial.extend_from_slice(octets);
                     let longest = if self.place == Place::ChunkSize { LONGEST_CHUNK_LINE } else { LONGEST_LINE };
                     return (self.partial.len() <= longest).then_some(&[]);
@@ -110,7 +110,7 @@ impl Wire {
     fn line(&mut self, line: &[u8]) -> Option<()> {
         // RFC 9112 section 2.2: a bare LF or a CR elsewhere is what parsers differ about.
         let line = line.strip_suffix(b"\r\n")?;
-        if line.contains(&b'\r') {
+        if memchr::memchr(b'\r', line).is_some() {
             return None;
         }
         self.place = match self.place {
@@ -181,11 +181,20 @@ fn request_line(line: &[u8]) -> Option<bool> {
     }
 }
 
+/// What a token is made of (RFC 9110 section 5.6.2).
+fn is_token(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
 /// Name and trimmed value. No space before the colon and no continuation of the line before (sections 5.1 and 5.2).
 fn field_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|octet| *octet == b':')?;
+    let colon = memchr::memchr(b':', line)?;
     let (name, value) = line.split_at_checked(colon)?;
-    let token = !name.is_empty() && name.iter().all(|octet| octet.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(octet));
+    let token = !name.is_empty() && name.iter().copied().all(is_token);
     token.then_some((name, value.get(1..)?.trim_ascii()))
 }
 

@@ -113,8 +113,8 @@ impl Cookies {
         }
     }
 
-    /// Removes our cookies from what the application gets; all others stay as they are, octet for octet. Several Cookie lines
-    /// (HTTP/2) become one.
+    /// Removes our cookies from what the application gets; all others stay as they are, octet for octet. Several Cookie lines, which
+    /// HTTP/2 allows and HTTP/1.1 doesn't (RFC 9113 section 8.2.3), become one.
     pub fn strip_request(&self, headers: &mut HeaderMap) {
         let mut lines = headers.get_all(COOKIE).iter();
         let (first, more) = (lines.next(), lines.next().is_some());
@@ -172,7 +172,7 @@ impl Cookies {
 /// The values under exactly this name, of all Cookie lines together (RFC 9113 8.2.3).
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(COOKIE).iter().flat_map(|line| pairs(line.as_bytes())).filter_map(move |pair| {
-        let at = pair.iter().position(|octet| *octet == b'=')?;
+        let at = memchr::memchr(b'=', pair)?;
         let (own, value) = (trim(pair.get(..at)?), trim(pair.get(at + 1..)?));
         (own == name.as_bytes()).then_some(value)
     })
@@ -180,7 +180,14 @@ fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a
 
 /// The parts of a Cookie line between semicolons. Quotes have no meaning (RFC 6265 5.2).
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|octet| *octet == b';').map(trim)
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let Some(at) = memchr::memchr(b';', line) else { return Some(line) };
+        rest = line.get(at + 1..);
+        line.get(..at)
+    })
+    .map(trim)
 }
 
 fn name_of(pair: &[u8]) -> &[u8] {
