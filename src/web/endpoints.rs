@@ -49,10 +49,17 @@ impl Endpoints {
                     .post(async |State(site): Shared, Extension(call): This| choosing::by_address(&site, &call).await),
             )
             .route("/test", get(async |State(site): Shared, Extension(call): This| sign_in::test(&site, &call).await))
-            .route("/acs", post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
+            .route(
+                "/acs",
+                get(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await)
+                    .post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await),
+            )
             .route(
                 "/acs/{idp}",
-                post(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
+                get(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
+                    acs::consume(&site, &call, Some(idp)).await
+                })
+                .post(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
                     acs::consume(&site, &call, Some(idp)).await
                 }),
             )

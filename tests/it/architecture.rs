@@ -13,12 +13,13 @@ const FLOORS: &[&[&str]] = &[
     &["web"],
     &["metadata"],
     &["login"],
+    &["outbound"],
     &["store"],
     &["session"],
     &["access"],
     &["identity"],
     &["saml"],
-    &["clock", "token", "public_url", "return_path"],
+    &["clock", "token", "public_url", "return_path", "web_url"],
 ];
 
 /// Longest file, tests at its end not counted.

@@ -3,7 +3,8 @@
 use super::entities::{Element, MD};
 use super::error::{MetadataError, shown};
 use super::location::is_absolute_http;
-use crate::saml::provider::{Binding, Endpoint};
+use crate::saml::provider::{Binding, Endpoint, ResolutionService};
+use crate::web_url::WebUrl;
 
 const SAML2: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
 
@@ -44,6 +45,28 @@ pub(super) fn slo(role: &Element, warnings: &mut Vec<String>) -> Vec<Endpoint> {
             bad.is_none()
         })
         .collect()
+}
+
+/// The artifact resolution services that take SOAP, in document order. What they send must come as private as it is asked for, so
+/// one without TLS is skipped; login works without them, so that is only warned of.
+pub(super) fn resolution(role: &Element, warnings: &mut Vec<String>) -> Vec<ResolutionService> {
+    let soap = |element: &&Element| element.attribute("Binding") == Some("urn:oasis:names:tc:SAML:2.0:bindings:SOAP");
+    let mut services: Vec<ResolutionService> = Vec::new();
+    for element in role.children(MD, "ArtifactResolutionService").filter(soap) {
+        let location = element.attribute("Location").unwrap_or_default();
+        let url = WebUrl::parse(location).ok().filter(|url| is_absolute_http(location) && url.is_private());
+        let index = element.attribute("index").and_then(|index| index.trim_ascii().parse::<u16>().ok());
+        match (url, index) {
+            (Some(location), Some(index)) if services.iter().all(|known| known.index != index) => {
+                services.push(ResolutionService { index, location });
+            }
+            (Some(_), _) => warnings.push("an ArtifactResolutionService was skipped: its index is missing, no number or taken".to_owned()),
+            (None, _) => {
+                warnings.push(format!("an ArtifactResolutionService was skipped: not an https URL: {}", shown(location)));
+            }
+        }
+    }
+    services
 }
 
 fn endpoints<'a>(role: &'a Element, service: &'a str) -> impl Iterator<Item = Endpoint> {
