@@ -16,7 +16,7 @@ async fn login_with(
     change: impl FnOnce(ResponseBuilder) -> ResponseBuilder,
 ) -> (Got, Jar) {
     let mut jar = Jar::default();
-    let away = site.open_application(&mut jar, "/page").await;
+    let away = site.open(&mut jar, "/_samlgate/login?idp=corp&return_to=/page").await;
     let artifact = server.keeps(change(site.response().in_response_to(&request_id(&away))).build());
     let got = bring(site, &mut jar, &artifact, "").await;
     (got, jar)
