@@ -203,7 +203,7 @@ mod tests {
         assert_eq!((url.https, url.host.as_str(), url.port, url.path.as_str()), (true, "idp.example", 8443, "/metadata?x=1"));
         assert_eq!(url.to_string(), "https://idp.example:8443/metadata?x=1");
         assert_eq!(MetadataUrl::parse("http://[::1]/m", None).unwrap().0.host, "::1");
-        assert_eq!(MetadataUrl::parse("https://idp.example", None).unwrap().path, "/");
+        assert_eq!(MetadataUrl::parse("https://idp.example", None).unwrap().0.path, "/");
         for bad in [
             "",
             "idp.example/metadata",
@@ -222,7 +222,7 @@ mod tests {
     fn a_query_service_gets_the_entity_id_escaped() {
         let template = "https://mdq.example/entities/{entity_id}";
         let url = MetadataUrl::parse(template, Some("https://idp.example/a b?c&d=%41")).unwrap();
-        assert_eq!(url.path, "/entities/https%3A%2F%2Fidp.example%2Fa%20b%3Fc%26d%3D%2541");
+        assert_eq!(url.0.path, "/entities/https%3A%2F%2Fidp.example%2Fa%20b%3Fc%26d%3D%2541");
         assert!(MetadataUrl::parse(template, None).is_err());
     }
 
