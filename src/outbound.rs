@@ -176,7 +176,7 @@ impl Client {
     ) -> Result<Got, FetchError> {
         let connect = CONNECT.min(limit);
         let tcp = within(connect, async {
-            let tcp = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(FetchError::Unreachable)?;
+            let tcp = TcpStream::connect((url.resolved_host(), url.port)).await.map_err(FetchError::Unreachable)?;
             tcp.set_nodelay(true).map_err(FetchError::Unreachable)?;
             Ok(tcp)
         });
@@ -223,12 +223,7 @@ fn get_request(url: &WebUrl, validators: &Validators) -> Result<Request<Full<Byt
     Ok(request)
 }
 
-async fn exchange<S>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-    validators: &Validators,
-    most: usize,
-) -> Result<Got, FetchError>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, validators: &Validators, most: usize) -> Result<Got, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -54,17 +54,40 @@ impl WebUrl {
         self.https || self.is_loopback()
     }
 
+    /// The name to look up. Names below `localhost` are this machine, whatever somebody's DNS says (RFC 6761, 6.3).
+    pub(crate) fn resolved_host(&self) -> &str {
+        if self.is_localhost() { "localhost" } else { &self.host }
+    }
+
     fn is_loopback(&self) -> bool {
-        match self.host.parse::<std::net::IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            // RFC 6761, 6.3.
-            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
-        }
+        self.is_localhost() || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn is_localhost(&self) -> bool {
+        let host = self.host.to_ascii_lowercase();
+        host == "localhost" || host.ends_with(".localhost")
     }
 }
 
 impl fmt::Display for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_lead_nowhere_else() {
+        for (url, host) in [
+            ("http://idp.localhost:8080/x", "localhost"),
+            ("http://LOCALHOST/", "localhost"),
+            ("http://127.0.0.1/", "127.0.0.1"),
+            ("https://localhost.example/", "localhost.example"),
+        ] {
+            assert_eq!(WebUrl::parse(url).unwrap().resolved_host(), host, "{url}");
+        }
     }
 }

@@ -109,12 +109,10 @@ fn verify<'a>(
     })?;
     let octets = match response_in(&octets) {
         None => octets,
-        Some(inside) => inside
-            .inspect(|_| verdict.notes.push(NOT_JUDGED.to_owned()))
-            .map_err(|error| {
-                verdict.checks.failed("artifact", error.explained());
-                (error.code(), error.explained())
-            })?,
+        Some(inside) => inside.inspect(|_| verdict.notes.push(NOT_JUDGED.to_owned())).map_err(|error| {
+            verdict.checks.failed("artifact", error.explained());
+            (error.code(), error.explained())
+        })?,
     };
     let envelope = peek(&octets).map_err(|error| {
         // What isn't fit to be looked at fails the first rules too, whoever sent it: they say how far it got.

@@ -44,13 +44,7 @@ impl BackChannel {
 
     /// As [`Self::new`], with another time for each answer.
     pub fn within(client: Client, limit: Duration) -> Self {
-        Self {
-            client,
-            limit,
-            solicited: Share::new(64, 100, 200),
-            others: Share::new(8, 10, 20),
-            led_to: Cache::new(REMEMBERED),
-        }
+        Self { client, limit, solicited: Share::new(64, 100, 200), others: Share::new(8, 10, 20), led_to: Cache::new(REMEMBERED) }
     }
 }
 
@@ -126,7 +120,8 @@ impl Login {
         }
         let id = message_id(entropy);
         let write = {
-            let (sp, id, artifact, destination) = (Arc::clone(&self.sp), id.clone(), artifact.clone(), service.location.to_string());
+            let (sp, id, artifact, destination) =
+                (Arc::clone(&self.sp), id.clone(), artifact.clone(), service.location.to_string());
             move || artifact::resolve(&sp, ResolveParts { id: &id, now, destination: &destination, artifact: &artifact })
         };
         let envelope = self.workers.signing.run(write).await.map_err(refused)?.map_err(|error| refused(error.into()))?;

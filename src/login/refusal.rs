@@ -145,7 +145,11 @@ impl LoginError {
             )
             | Self::Artifact(ArtifactError::Malformed(_))
             | Self::Logout(LogoutError::Query(_) | LogoutError::NotDeflated(_)) => Fault::Malformed,
-            Self::Store(_) | Self::Busy | Self::Artifact(ArtifactError::Unresolved(_)) | Self::NoMetadata(_) | Self::MetadataExpired(_) => Fault::Unavailable,
+            Self::Store(_)
+            | Self::Busy
+            | Self::Artifact(ArtifactError::Unresolved(_))
+            | Self::NoMetadata(_)
+            | Self::MetadataExpired(_) => Fault::Unavailable,
             Self::Request(_) | Self::Internal => Fault::Internal,
             _ => Fault::Refused,
         }

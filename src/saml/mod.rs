@@ -42,7 +42,10 @@ pub use keys::{KeyError, KeyKind, SpKey, TrustAnchors, TrustedCertificate};
 pub use metadata::{IdpMetadata, MetadataError, read_idp, read_signed_idp};
 pub use outgoing::Outgoing;
 pub use post_form::PostForm;
-pub use provider::{Binding, Endpoint, IdentityProvider, IdpInitiated, NameIdFormat, RequestBinding, ResolutionService, ResponseBinding, ServiceProvider};
+pub use provider::{
+    Binding, Endpoint, IdentityProvider, IdpInitiated, NameIdFormat, RequestBinding, ResolutionService, ResponseBinding,
+    ServiceProvider,
+};
 pub use request::{RequestError, RequestParts};
 pub use verified::{Abstention, Attribute, NameId, SecondOpinion, VerifiedAssertion};
 pub use verify::{prepare, verify_response};

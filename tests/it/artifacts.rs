@@ -138,7 +138,8 @@ async fn every_way_of_signing_and_encrypting_that_a_post_may_have() {
 #[tokio::test]
 async fn what_was_signed_in_its_envelope_verifies() {
     let inclusive = |template: &str| {
-        let (exclusive, inclusive) = ("http://www.w3.org/2001/10/xml-exc-c14n#", "http://www.w3.org/TR/2001/REC-xml-c14n-20010315");
+        let (exclusive, inclusive) =
+            ("http://www.w3.org/2001/10/xml-exc-c14n#", "http://www.w3.org/TR/2001/REC-xml-c14n-20010315");
         template.replace(exclusive, inclusive)
     };
     let server = server();
@@ -342,15 +343,13 @@ async fn an_idp_that_is_silent_is_given_up_in_time() {
 fn from_the_configuration_to_the_application() {
     let server = ArtifactServer::start(FakeIdp::new(app::IDP), start_of_time());
     let metadata = FakeIdp::new(app::IDP).metadata_with_artifacts(app::SSO, &server.url());
-    let app = Setup::new()
-        .metadata(&format!("metadata_xml = '''{metadata}'''"))
-        .idp("response_binding = \"artifact\"")
-        .start();
+    let app = Setup::new().metadata(&format!("metadata_xml = '''{metadata}'''")).idp("response_binding = \"artifact\"").start();
     let mut ada = app.browser();
     let published = ada.open(&app.url("/_samlgate/metadata")).text();
-    let post = published.find("bindings:HTTP-POST\" Location=\"https://app.example/_samlgate/acs\" index=\"0\" isDefault=\"true\"");
-    let artifact = published
-        .find("bindings:HTTP-Artifact\" Location=\"https://app.example/_samlgate/acs\" index=\"1\" isDefault=\"false\"");
+    let post =
+        published.find("bindings:HTTP-POST\" Location=\"https://app.example/_samlgate/acs\" index=\"0\" isDefault=\"true\"");
+    let artifact =
+        published.find("bindings:HTTP-Artifact\" Location=\"https://app.example/_samlgate/acs\" index=\"1\" isDefault=\"false\"");
     assert!(post.unwrap() < artifact.unwrap(), "{published}");
 
     let request = app.begin(&mut ada, "/reports");

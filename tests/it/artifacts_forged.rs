@@ -4,17 +4,15 @@ use http::StatusCode;
 
 use crate::artifacts::{FORBIDDEN, SEE_OTHER, bring, plan, refused_as, server};
 use crate::support::artifact_server::ArtifactServer;
-use crate::support::fake_idp::{ArtifactResponseBuilder, FakeIdp, OTHER, Algorithm, ResponseBuilder, Sign, element, without_element};
+use crate::support::fake_idp::{
+    Algorithm, ArtifactResponseBuilder, FakeIdp, OTHER, ResponseBuilder, Sign, element, without_element,
+};
 use crate::support::site::{Got, IDP, Jar, Site, request_id};
 
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 /// A login that begins here and whose response is like that.
-async fn login_with(
-    site: &Site,
-    server: &ArtifactServer,
-    change: impl FnOnce(ResponseBuilder) -> ResponseBuilder,
-) -> (Got, Jar) {
+async fn login_with(site: &Site, server: &ArtifactServer, change: impl FnOnce(ResponseBuilder) -> ResponseBuilder) -> (Got, Jar) {
     let mut jar = Jar::default();
     let away = site.open(&mut jar, "/_samlgate/login?idp=corp&return_to=/page").await;
     let artifact = server.keeps(change(site.response().in_response_to(&request_id(&away))).build());
@@ -37,7 +35,9 @@ async fn an_answer_that_is_not_the_idps_or_not_to_our_question_is_refused() {
         ("too old", FORBIDDEN, "too_old", |a| {
             a.at(samlgate::clock::Timestamp::parse_rfc3339("2026-03-01T11:00:00Z").unwrap()).envelope()
         }),
-        ("changed after signing", FORBIDDEN, "signature_invalid", |a| a.envelope().replacen("status:Success", "status:Succes", 1)),
+        ("changed after signing", FORBIDDEN, "signature_invalid", |a| {
+            a.envelope().replacen("status:Success", "status:Succes", 1)
+        }),
         ("SAML 1.1", FORBIDDEN, "wrong_document", |a| a.replace("Version=\"2.0\"", "Version=\"1.1\"").envelope()),
         ("no envelope", FORBIDDEN, "wrong_document", |a| element(&a.envelope(), "samlp:ArtifactResponse")),
         ("two bodies", FORBIDDEN, "wrong_document", |a| {
@@ -101,7 +101,10 @@ async fn the_response_is_held_to_every_rule_of_a_posted_one() {
     let server = server();
     let site = plan(&server).build();
     for (reason, change) in [
-        ("audience_mismatch", (|r: ResponseBuilder| r.audience(Some("https://other.example"))) as fn(ResponseBuilder) -> ResponseBuilder),
+        (
+            "audience_mismatch",
+            (|r: ResponseBuilder| r.audience(Some("https://other.example"))) as fn(ResponseBuilder) -> ResponseBuilder,
+        ),
         ("destination_mismatch", |r| r.destination(Some("https://other.example/acs"))),
         ("recipient_mismatch", |r| r.recipient(Some("https://other.example/acs"))),
         ("unknown_issuer", |r| r.issuer("https://other.example")),
@@ -133,7 +136,8 @@ async fn signature_wrapping_inside_the_envelope_misleads_nobody() {
         ("in the header", |a| {
             let xml = a.unsigned().envelope();
             let genuine = element(&xml, "samlp:Response");
-            xml.replace(&genuine, &evil_response(&xml)).replace("<soap:Body>", &format!("<soap:Header>{genuine}</soap:Header><soap:Body>"))
+            xml.replace(&genuine, &evil_response(&xml))
+                .replace("<soap:Body>", &format!("<soap:Header>{genuine}</soap:Header><soap:Body>"))
         }),
         ("in the extensions", |a| {
             let xml = a.unsigned().envelope();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use samlgate::clock::Timestamp;
 use samlgate::metadata::board::State;
-use samlgate::outbound::Client;
 use samlgate::metadata::{Board, Kept, MetadataUrl, Place, Source, Template, Watched, WatchedParts};
+use samlgate::outbound::Client;
 use samlgate::saml::{IdentityProvider, TrustedCertificate};
 use samlgate::token::SystemEntropy;
 

@@ -7,8 +7,8 @@ use super::{Work, choosing, metadata_sources};
 use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord, ResponseBindingWord};
 use crate::metadata::{Source, Template};
 use crate::saml::{
-    Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, ResponseBinding, TrustedCertificate, read_idp,
-    read_signed_idp,
+    Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, ResponseBinding,
+    TrustedCertificate, read_idp, read_signed_idp,
 };
 
 /// Longest short name: it stands in URLs and metrics.

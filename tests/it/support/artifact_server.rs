@@ -42,13 +42,8 @@ pub(crate) struct ArtifactServer {
 impl ArtifactServer {
     /// Of this IdP; it verifies what it is asked with our certificate, and its clock stands at `at`.
     pub(crate) fn start(idp: FakeIdp, at: samlgate::clock::Timestamp) -> Self {
-        let state = Arc::new(State {
-            idp,
-            at,
-            messages: Mutex::default(),
-            manner: Mutex::new(Manner::Proper),
-            asked: Mutex::default(),
-        });
+        let state =
+            Arc::new(State { idp, at, messages: Mutex::default(), manner: Mutex::new(Manner::Proper), asked: Mutex::default() });
         let own = Arc::clone(&state);
         let upstream = Upstream::answering(move |seen, stream| {
             // a client that has gone is no event
