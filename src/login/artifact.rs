@@ -105,6 +105,9 @@ impl Login {
         let pending = self.store.pending_in(&posted.browsers, now).await?;
         let pending: Vec<_> = pending.into_iter().filter(|pending| pending.idp == idp.id).collect();
         let refused = |error: LoginError| self.on_the_way(error.into(), &idp, posted, &pending);
+        if idp.response_binding != ResponseBinding::Artifact {
+            return Err(refused(ArtifactError::NotEnabled.into()));
+        }
         must_be_addressed(posted, &idp).map_err(refused)?;
         if pending.is_empty() && idp.idp_initiated == IdpInitiated::Off {
             return Err(refused(LoginError::NoLoginForArtifact));
@@ -155,18 +158,15 @@ impl Login {
         Ok(Received { octets, envelope, by: Some(idp) })
     }
 
-    /// The IdP that an artifact's SourceID names, when it is asked for artifacts and may be believed now.
-    fn idp_of_source(&self, artifact: &Artifact, now: Timestamp) -> Result<Arc<IdentityProvider>, Refusal> {
+    /// The IdP that an artifact's SourceID names, when it may be believed now.
+    fn idp_of_source(&self, artifact: &Artifact, now: Timestamp) -> Result<Arc<IdentityProvider>, LoginError> {
         let idps = self.idps();
         if let Some(idp) = idps.iter().find(|idp| artifact.is_from(&idp.entity_id)) {
-            if idp.response_binding != ResponseBinding::Artifact {
-                return Err(Refusal::from(LoginError::from(ArtifactError::NotEnabled)).by(&idp.id));
-            }
-            return self.idp(&idp.id, now).map_err(|error| Refusal::from(error).by(&idp.id));
+            return self.idp(&idp.id, now);
         }
         match self.order.iter().find(|id| !idps.iter().any(|idp| idp.id == **id)) {
-            Some(awaited) => Err(LoginError::NoMetadata(awaited.clone()).into()),
-            None => Err(LoginError::from(ArtifactError::UnknownSource).into()),
+            Some(awaited) => Err(LoginError::NoMetadata(awaited.clone())),
+            None => Err(ArtifactError::UnknownSource.into()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The assertion consumer service: takes what the browser brings from the IdP (Bindings 3.5, 3.6, Profiles 4.1.4).
 
-use http::{HeaderMap, Method, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{debug, error, info, warn};
 
 use super::context::RequestContext;
@@ -14,6 +15,11 @@ use crate::token::PlainToken;
 pub(super) async fn consume(site: &Site, call: &Call, idp: Option<String>) -> Reply {
     let posted = match read(site, call, idp).await {
         Ok(posted) => posted,
+        Err(Problem::MethodNotAllowed) => {
+            let mut reply = call.refuse(site, Problem::MethodNotAllowed);
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return reply;
+        }
         Err(problem) => return call.refuse(site, problem),
     };
     let parts = &site.parts;
