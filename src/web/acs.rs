@@ -17,7 +17,7 @@ pub(super) async fn consume(site: &Site, call: &Call, idp: Option<String>) -> Re
         Ok(posted) => posted,
         Err(Problem::MethodNotAllowed) => {
             let mut reply = call.refuse(site, Problem::MethodNotAllowed);
-            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
             return reply;
         }
         Err(problem) => return call.refuse(site, problem),
