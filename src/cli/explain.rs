@@ -14,6 +14,7 @@ use super::{ConfigFile, USAGE, say, say_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::saml::artifact::response_in;
 use crate::saml::envelope::{Envelope, peek};
 use crate::saml::verify::verify_response;
 use crate::saml::{Checks, Expectations, Expected, IdentityProvider, IdpInitiated, SamlError, VerifiedAssertion};
@@ -34,6 +35,10 @@ pub(super) struct Arguments {
     /// A file with the response, as XML, base64 or form body; - for standard input
     response: PathBuf,
 }
+
+/// What a saved answer to an artifact can't be held to.
+const NOT_JUDGED: &str = "This is an IdP's answer to an artifact. The response in it is verified; the ArtifactResponse around it is not, since \
+                          nobody knows any more what was asked";
 
 fn at(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text).ok_or_else(|| "not a time like 2026-03-01T12:00:00Z".to_owned())
@@ -102,6 +107,13 @@ fn verify<'a>(
         verdict.checks.failed("form field", error.explained());
         (error.code(), error.explained())
     })?;
+    let octets = match response_in(&octets) {
+        None => octets,
+        Some(inside) => inside.inspect(|_| verdict.notes.push(NOT_JUDGED.to_owned())).map_err(|error| {
+            verdict.checks.failed("artifact", error.explained());
+            (error.code(), error.explained())
+        })?,
+    };
     let envelope = peek(&octets).map_err(|error| {
         // What isn't fit to be looked at fails the first rules too, whoever sent it: they say how far it got.
         if let Some(idp) = config.identity_providers.first() {

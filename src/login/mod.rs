@@ -1,5 +1,6 @@
 //! The flows: start, finish, logout. They return outcomes, never HTTP responses.
 
+pub mod artifact;
 mod assurance;
 pub mod finish;
 pub mod logout;
@@ -20,8 +21,9 @@ use crate::return_path::ReturnPath;
 use crate::saml::{IdentityProvider, SamlError, ServiceProvider};
 use crate::session::SessionSettings;
 use crate::store::Store;
+pub use artifact::BackChannel;
 use finish::another_issuer;
-pub use finish::{Finished, Posted, SignedIn};
+pub use finish::{Carried, Finished, Posted, SignedIn};
 pub use logout::received::{Answer, Arrived, Concluded, Ended, Refused};
 pub use logout::{LoggedOut, Next};
 pub use refusal::{Fault, LoginError, Refusal};
@@ -55,6 +57,8 @@ pub struct LoginParts {
     /// How many responses are verified at the same time, each on a thread of its own; at least one. As many more are read,
     /// and requests signed.
     pub verifications: usize,
+    /// How artifacts are resolved.
+    pub back_channel: BackChannel,
 }
 
 /// An entity ID that two would have: whose it is already.
@@ -74,6 +78,7 @@ pub struct Login {
     session: SessionSettings,
     store: Arc<dyn Store>,
     workers: Workers,
+    back_channel: BackChannel,
 }
 
 impl Login {
@@ -90,6 +95,7 @@ impl Login {
             session: parts.session,
             store: parts.store,
             workers: Workers::new(parts.verifications),
+            back_channel: parts.back_channel,
         }
     }
 

@@ -21,6 +21,7 @@ class Variant:
     binding: str = "redirect"
     compat: list = field(default_factory=list)  # weaknesses that samlgate must be told to allow
     algorithm: str = "rsa-sha256"  # of the signature
+    artifact: bool = False  # responses come by artifact
     asked: str = ""  # [sp] name_id_format; the NameID's own when empty
 
     @property

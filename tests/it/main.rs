@@ -9,6 +9,8 @@
 #![allow(unreachable_pub, reason = "a test binary has no one to reach it")]
 
 mod architecture;
+mod artifacts;
+mod artifacts_forged;
 mod attacks;
 mod choosing;
 mod commands;
