@@ -80,14 +80,16 @@ def logout_messages_that_are_not_signed(case):
     log = case.gateway.said()
     assert '"message":"logout refused"' in log and "Sign documents" in log, log[-2000:]
     # Begun here it ends the session here, whatever the IdP answers, and the answer is refused like any other.
-    status, location, _ = sign_out_here(case, other)
-    assert not case.is_in(other)
     client = case.signed_in()
     status, location, page = sign_out_here(case, client)
+    assert not case.is_in(client)
     form = Forms(page)
     status, url, page = walk(client, location) if location else walk(client, form.action, fields=form.fields)
     assert url.startswith(f"{case.gateway.base}/_samlgate/slo") and "signature_missing" in page, (status, url, page[:800])
-    assert not case.is_in(client)
+    # It is the switch that was named.
+    case.idp.change_client(saml__server__signature="true")
+    a_logout_that_begins_here(case)
+    a_logout_that_begins_at_the_idp(case)
 
 
 def a_question_that_may_not_be_asked(case):
