@@ -37,9 +37,9 @@ ENCRYPTED_BY_OLD = [
     Variant("AES-128 CBC, response signed", sign="response", encrypt="aes128-cbc", compat=["aes-cbc"], binding="post"),
 ]
 ENCRYPTED_BY_NEW = [
-    Variant("its default encryption, both signed", encrypt="aes256-gcm", wrap="oaep-sha256"),
-    Variant("its default encryption, assertion signed", sign="assertion", encrypt="aes256-gcm", wrap="oaep-sha256", binding="post"),
-    Variant("its default encryption, response signed", sign="response", encrypt="aes256-gcm", wrap="oaep-sha256"),
+    Variant("encrypted as it is after an import, both signed", encrypt="aes256-gcm"),
+    Variant("AES-256 GCM, OAEP with SHA-256, assertion signed", sign="assertion", encrypt="aes256-gcm", wrap="oaep-sha256", binding="post"),
+    Variant("AES-256 GCM, OAEP with SHA-256, response signed", sign="response", encrypt="aes256-gcm", wrap="oaep-sha256"),
     Variant("AES-128 GCM, OAEP of 1.0", encrypt="aes128-gcm", wrap="mgf1p"),
     Variant("AES-192 GCM, OAEP of 1.0 with SHA-256", encrypt="aes192-gcm", wrap="mgf1p-sha256"),
     Variant("AES-256 GCM, OAEP with SHA-512", encrypt="aes256-gcm", wrap="oaep-sha512"),
@@ -65,7 +65,7 @@ class Keycloak:
         self.token = (None, 0)
         old = tuple(int(part) for part in version.split(".")[:2]) < (26, 4)
         self.variants = VARIANTS + (ENCRYPTED_BY_OLD if old else ENCRYPTED_BY_NEW)
-        self.encryption_is_settable = self.names_request_in_errors = self.signs_out_whole_users = not old
+        self.names_request_in_errors = self.signs_out_whole_users = not old
         (home / "db").mkdir(parents=True)
         shutil.copy(self.dist / "seed/kc.mv.db", home / "db")
         # Java asks the resolver for names below localhost, and not every resolver knows that those are this machine.
@@ -98,6 +98,8 @@ class Keycloak:
         attributes = client["attributes"]
         # The import takes this from our metadata, and it must stay: an unsigned request is refused.
         assert attributes["saml.client.signature"] == "true" and attributes["saml.signing.certificate"], attributes
+        # Our metadata has a key for it, so Keycloak encrypts unless it is told not to.
+        assert attributes["saml.encrypt"] == "true" and attributes["saml.encryption.certificate"], attributes
         attributes.update(
             {
                 "saml.server.signature": says(variant.sign != "assertion"),
@@ -109,7 +111,7 @@ class Keycloak:
                 "saml_idp_initiated_sso_url_name": "reports",
             }
         )
-        if variant.encrypt and self.encryption_is_settable:
+        if variant.wrap:
             key, digest, mask = WRAPS[variant.wrap]
             namespace = XMLENC11 if variant.encrypt.endswith("-gcm") else XMLENC
             attributes["saml.encryption.algorithm"] = namespace + variant.encrypt

@@ -1,6 +1,7 @@
 """Single logout with every IdP that has it, in both directions, and Keycloak's peculiarities around it: chapters of matrix.py."""
 
-import time
+import html
+import re
 import urllib.parse
 
 from case import ADA, DEEP, NAVIGATION, sign_in, walk
@@ -62,11 +63,9 @@ def a_logout_that_begins_at_the_idp(case):
 def an_administrator_signs_somebody_out(case):
     """In two browsers, with a session of its own at the IdP each."""
     clients = [case.signed_in(), case.signed_in()]
-    begun = time.monotonic()
     case.idp.administrator_signs_out(ADA["name"])
     wait_for("the end of all sessions", lambda: not any(case.is_in(client) for client in clients), seconds=1)
     assert '"message":"logout at the identity provider"' in case.gateway.said()
-    print(f"    all sessions ended {time.monotonic() - begun:.2f} s after the administrator's click", flush=True)
 
 
 def logout_messages_that_are_not_signed(case):
@@ -98,24 +97,18 @@ def a_question_that_may_not_be_asked(case):
     client = PlainClient()
     back = urllib.parse.quote(DEEP, safe="")
     url = f"{case.gateway.base}/_samlgate/login?passive=true&return_to={back}"
-    for steps in range(10):
+    for _ in range(10):  # there by Redirect, perhaps a hop at the IdP, and back by a form
         status, location, page = client.send("GET", url, headers=NAVIGATION)
-        form = Forms(page)
-        if not location and "SAMLResponse" in form.fields:
+        if not location:
             break
-        url = location or urllib.parse.urljoin(url, form.action)
-        if not location:  # the request goes by POST
-            status, location, page = client.send("POST", url, form.fields, NAVIGATION)
-            form = Forms(page)
-            break
+        url = location
+    form = Forms(page)
     assert "SAMLResponse" in form.fields, (url, page[:800])
-    named = case.idp.names_request_in_errors
     status, location, page = client.send("POST", form.action, form.fields, NAVIGATION)
-    if named:
+    if case.idp.names_request_in_errors:
         assert status == 303 and location == case.gateway.base + DEEP, (status, location, page[:800])
         return
-    assert status >= 400 and not location and "Try again" in page, (status, location, page[:800])
-    assert "status_not_success" in page and "refresh" not in page.lower(), page[:1500]
-    again = Forms(page).action
-    target = urllib.parse.urljoin(case.gateway.base, again) if again else case.gateway.base + DEEP
-    print(f"    without InResponseTo: {status}, try again leads to {target}", flush=True)
+    assert status >= 400 and not location and "status_not_success" in page, (status, location, page[:800])
+    again = html.unescape(re.search(r'<a [^>]*href="([^"]+)"[^>]*>Try again', page)[1])
+    _, url, page = sign_in(client, urllib.parse.urljoin(form.action, again))
+    case.arrived(url, page, DEEP)
