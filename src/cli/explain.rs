@@ -1,6 +1,7 @@
-//! `samlgate explain`: why a response is refused, or who the user would be.
+//! `samlgate explain`: why a response is refused, or who the user would be; and why a logout message is refused.
 
 mod input;
+mod logout;
 mod report;
 
 use std::path::PathBuf;
@@ -25,13 +26,13 @@ pub(super) struct Arguments {
     /// Verify as of this point in time (RFC 3339) instead of now
     #[arg(long, value_name = "RFC3339", value_parser = at)]
     at: Option<Timestamp>,
-    /// The ID of the login request that is answered; without it the response counts as unsolicited
+    /// The ID of the login or logout request that is answered; without it the response counts as unsolicited
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// A file with the response, as XML, base64 or form body; - for standard input
+    /// A file with the response or logout message, as XML, base64, form body or address of a redirect; - for standard input
     response: PathBuf,
 }
 
@@ -98,6 +99,9 @@ fn verify<'a>(
     now: Timestamp,
     verdict: &mut Verdict<'a>,
 ) -> Result<(), (&'static str, String)> {
+    if let Some(found) = logout::find(octets) {
+        return logout::verify(config, &found, request_id, now, verdict);
+    }
     let octets = input::decode(octets).map_err(|error| {
         verdict.checks.failed("form field", error.explained());
         (error.code(), error.explained())

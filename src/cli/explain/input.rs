@@ -68,11 +68,12 @@ pub(super) fn decode(octets: &[u8]) -> Result<Vec<u8>, InputError> {
         return Ok(octets.to_vec());
     }
     let text = std::str::from_utf8(octets).map_err(|_| InputError::Message(SamlError::NotBase64))?;
-    let encoded = match (field(text, "SAMLResponse")?, field(text, "RelayState")?) {
-        // A `+` that was not escaped when the body was copied: base64 has no spaces.
-        (Some(field), _) => field.replace(' ', "+"),
-        (None, _) => text.to_owned(),
+    let field = match (field(text, "SAMLResponse")?, field(text, "SAMLRequest")?, field(text, "RelayState")?) {
+        (Some(response), _, _) => Some(response),
+        (None, request, _) => request,
     };
+    // A `+` that was not escaped when the body was copied: base64 has no spaces.
+    let encoded = field.map_or_else(|| text.to_owned(), |field| field.replace(' ', "+"));
     if encoded.trim().is_empty() {
         return Err(InputError::NoResponse);
     }
