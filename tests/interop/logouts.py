@@ -72,12 +72,17 @@ def logout_messages_that_are_not_signed(case):
     """Keycloak signs them by the switch for documents alone. Unsigned ones end nothing, and say which switch it is."""
     client = case.signed_in()
     other = moved_session(case, client)
-    status, url, page = walk(client, case.idp.logout_url())
-    assert url.startswith(f"{case.gateway.base}/_samlgate/slo") and status >= 400, (status, url)
+    slo = f"{case.gateway.base}/_samlgate/slo"
+    _, fields, _ = walk(client, case.idp.logout_url(), stop_at=slo)
+    message = urllib.parse.urlencode(fields)  # as the browser's developer tools show it
+    status, url, page = walk(client, slo, fields=fields)
+    assert url == slo and status >= 400, (status, url)
     assert "signature_missing" in page, page[:800]
     assert case.is_in(other), "an unsigned message has ended a session"
     log = case.gateway.said()
     assert '"message":"logout refused"' in log and "Sign documents" in log, log[-2000:]
+    text, verdict = case.gateway.explain(message)
+    assert verdict["reason"] == "signature_missing" and "Sign documents" in text, text
     # Begun here it ends the session here, whatever the IdP answers, and the answer is refused like any other.
     client = case.signed_in()
     status, location, page = sign_out_here(case, client)
@@ -111,4 +116,4 @@ def a_question_that_may_not_be_asked(case):
     assert status >= 400 and not location and "status_not_success" in page, (status, location, page[:800])
     again = html.unescape(re.search(r'<a [^>]*href="([^"]+)"[^>]*>Try again', page)[1])
     _, url, page = sign_in(client, urllib.parse.urljoin(form.action, again))
-    case.arrived(url, page, DEEP)
+    case.arrived(url, page, "/")  # nothing in the answer says which page it was

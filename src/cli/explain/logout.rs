@@ -22,21 +22,29 @@ pub(super) enum Found {
 /// The logout message in what an operator has at hand: the address or the query of a redirect, a form body, base64, XML. `None` for
 /// everything else, which the rules for responses judge.
 pub(super) fn find(octets: &[u8]) -> Option<Found> {
-    let decoded = input::decode(octets).ok()?;
-    if decoded.starts_with(b"<") {
-        let kinds = [MessageKind::Request, MessageKind::Response];
-        return match kinds.into_iter().find(|&kind| peek(&decoded, kind).is_ok()) {
-            Some(kind) => Some(Found::Document(kind, decoded)),
-            None if peek_soap(&decoded).is_ok() => Some(Found::Envelope(decoded)),
-            None => None,
-        };
+    if let Some(query) = std::str::from_utf8(octets).ok().and_then(|text| query(text.trim())) {
+        return Some(Found::Query(query.to_owned()));
     }
-    let text = std::str::from_utf8(octets).ok()?.trim();
-    let (is_address, query) = text.split_once('?').map_or((false, text), |(_, query)| (true, query));
-    let seen = peek_redirect(query).ok()?;
-    // A form with a response that is no XML looks like an unsigned query.
-    let is_query = is_address || seen.kind == MessageKind::Request || query.contains("SigAlg=");
-    is_query.then(|| Found::Query(query.to_owned()))
+    let decoded = input::decode(octets).ok()?;
+    let kinds = [MessageKind::Request, MessageKind::Response];
+    match kinds.into_iter().find(|&kind| peek(&decoded, kind).is_ok()) {
+        Some(kind) => Some(Found::Document(kind, decoded)),
+        None if peek_soap(&decoded).is_ok() => Some(Found::Envelope(decoded)),
+        None => None,
+    }
+}
+
+/// The query of the Redirect binding. A form body looks alike, but has XML in it that isn't compressed.
+fn query(text: &str) -> Option<&str> {
+    let (is_address, query) = match text.split_once('?') {
+        Some((address, query)) if address.starts_with("http") => (true, query),
+        _ => (false, text),
+    };
+    let kind = peek_redirect(query).ok()?.kind;
+    let is_form = input::decode(query.as_bytes()).is_ok_and(|decoded| decoded.starts_with(b"<"));
+    // A form with a login response that is no XML looks like an unsigned query.
+    let is_query = is_address || kind == MessageKind::Request || query.contains("SigAlg=");
+    (is_query && !is_form).then_some(query)
 }
 
 /// Verifies it. `request_id` is that of our LogoutRequest, which a LogoutResponse answers.
@@ -72,7 +80,9 @@ pub(super) fn verify<'a>(
         Err(error) => {
             verdict.checks.failed("logout message", error.explained());
             if matches!(error, LogoutError::InResponseToMismatch) {
-                verdict.notes.push("--request-id says which logout request of ours it answers: saml_request_id in the log".to_owned());
+                verdict
+                    .notes
+                    .push("--request-id says which logout request of ours it answers: saml_request_id in the log".to_owned());
             }
             Err((error.code(), error.explained()))
         }
