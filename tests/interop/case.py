@@ -60,13 +60,13 @@ class Case:
         asked = variant.asked or variant.nameid
         self.gateway = Gateway(processes, Path(options.samlgate).resolve(), home, upstream, idp.metadata())
         more = {"idp_metadata": idp.metadata_url} if variant.by_url else {}
-        self.gateway.configure(
-            "samlgate.toml",
-            sp_more=f'name_id_format = "{asked}"',
-            binding=variant.binding,
-            idp_more=f'idp_initiated = "restart"\ncompat = {json.dumps(variant.compat)}',
+        self.settings = {
+            "sp_more": f'name_id_format = "{asked}"',
+            "binding": variant.binding,
+            "idp_more": f'idp_initiated = "restart"\ncompat = {json.dumps(variant.compat)}',
             **more,
-        )
+        }
+        self.gateway.configure("samlgate.toml", **self.settings)
         idp.register(self.gateway.run("metadata", "--config", self.gateway.config), variant)
         self.gateway.start()
 

@@ -18,7 +18,7 @@ url = "{upstream}"
 
 [sp]
 entity_id = "{entity_id}"
-keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
+keys = [{keys}]
 {sp_more}
 
 [[idp]]
@@ -72,6 +72,7 @@ class Gateway:
             "binding": "auto",
             "tenant_attribute": "department",
             "tenant_required": "false",
+            "keys": '{ key = "sp.key", certificate = "sp.crt" }',
             "sp_more": "",
             "idp_more": "",
         }

@@ -32,12 +32,12 @@ VARIANTS = [
 ]
 # All that 26.0 has.
 ENCRYPTED_BY_OLD = [
-    Variant("AES-128 CBC, both signed", encrypt="aes128-cbc", compat=["aes-cbc"]),
+    Variant("AES-128 CBC, both signed", encrypt="aes128-cbc", compat=["aes-cbc"], new_keys=True),
     Variant("AES-128 CBC, assertion signed", sign="assertion", encrypt="aes128-cbc", compat=["aes-cbc"]),
     Variant("AES-128 CBC, response signed", sign="response", encrypt="aes128-cbc", compat=["aes-cbc"], binding="post"),
 ]
 ENCRYPTED_BY_NEW = [
-    Variant("encrypted as it is after an import, both signed", encrypt="aes256-gcm"),
+    Variant("encrypted as it is after an import, both signed", encrypt="aes256-gcm", new_keys=True),
     Variant("AES-256 GCM, OAEP with SHA-256, assertion signed", sign="assertion", encrypt="aes256-gcm", wrap="oaep-sha256", binding="post"),
     Variant("AES-256 GCM, OAEP with SHA-256, response signed", sign="response", encrypt="aes256-gcm", wrap="oaep-sha256"),
     Variant("AES-128 GCM, OAEP of 1.0", encrypt="aes128-gcm", wrap="mgf1p"),
@@ -65,7 +65,7 @@ class Keycloak:
         self.token = (None, 0)
         old = tuple(int(part) for part in version.split(".")[:2]) < (26, 4)
         self.variants = VARIANTS + (ENCRYPTED_BY_OLD if old else ENCRYPTED_BY_NEW)
-        self.names_request_in_errors = self.signs_out_whole_users = not old
+        self.reads_our_metadata = self.names_request_in_errors = self.signs_out_whole_users = not old
         (home / "db").mkdir(parents=True)
         shutil.copy(self.dist / "seed/kc.mv.db", home / "db")
         # Java asks the resolver for names below localhost, and not every resolver knows that those are this machine.
@@ -127,6 +127,14 @@ class Keycloak:
         client["protocolMappers"] = [user_attribute("uid"), user_attribute("mail")]
         client["protocolMappers"].append(group_list() if variant.several else user_attribute("groups"))
         self.api("POST", "/people/clients", client)
+
+    def imported(self, sp_metadata):
+        """What an import of the metadata would make of it: the client's settings."""
+        return self.api("POST", "/people/client-description-converter", sp_metadata.encode(), "application/xml")["attributes"]
+
+    def forget_keys(self):
+        """The administration's button "Clear keys cache": what was read from clients' metadata is read again."""
+        self.api("POST", "/people/clear-keys-cache")
 
     def change_client(self, **attributes):
         """Turns switches of the registered client, whose names are written with __ for a dot."""

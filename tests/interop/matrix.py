@@ -24,6 +24,7 @@ from logouts import (
     an_administrator_signs_somebody_out,
     logout_messages_that_are_not_signed,
 )
+from own_keys import our_own_keys_change
 from plain_client import Forms, PlainClient
 from processes import Processes
 
@@ -119,6 +120,8 @@ def chapters(idp, variant):
         yield every_group_arrives
     if variant.back_channel:
         yield an_administrator_signs_somebody_out
+    if variant.new_keys:
+        yield our_own_keys_change
     if variant.by_url:
         yield from (a_question_that_may_not_be_asked, keys_change_under_load)
 

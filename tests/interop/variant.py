@@ -35,6 +35,7 @@ class Variant:
     wrap: str = ""  # how the content key is wrapped, where the IdP has a choice: a key of WRAPS
     several: bool = False  # every group in an Attribute element of its own
     back_channel: str = ""  # soap | post: the IdP itself calls samlgate's logout service; else the browser does
+    new_keys: bool = False  # samlgate's own keys are changed
     by_url: bool = False  # samlgate fetches the IdP's metadata itself
 
     @property
