@@ -216,10 +216,7 @@ impl Login {
     /// Every URL at which logout messages may be addressed to us, the published ones first. What comes by SOAP may name the
     /// address for browsers too, since an operator may have given the IdP only that one.
     fn slo_urls(&self, soap: bool) -> Vec<String> {
-        let own = self.public_url.join(&format!("{}/slo", self.prefix));
-        let for_browsers = self.sp.slo_url.iter().chain([&own]);
-        let for_soap = for_browsers.clone().map(|url| format!("{url}/soap")).filter(|_| soap);
-        for_soap.chain(for_browsers.cloned()).collect()
+        slo_urls(&self.sp, &self.public_url, &self.prefix, soap)
     }
 
     fn acs_urls(&self, idp: &IdentityProvider) -> Vec<String> {
@@ -233,6 +230,14 @@ fn still_valid(idp: &Arc<IdentityProvider>, now: Timestamp) -> Result<Arc<Identi
         Some(until) => Err(LoginError::MetadataExpired(until.to_string())),
         None => Ok(Arc::clone(idp)),
     }
+}
+
+/// Every URL of our single logout service, the published one first; for SOAP, those of SOAP before them.
+pub fn slo_urls(sp: &ServiceProvider, public_url: &PublicUrl, prefix: &str, soap: bool) -> Vec<String> {
+    let own = public_url.join(&format!("{prefix}/slo"));
+    let for_browsers = sp.slo_url.iter().chain([&own]);
+    let for_soap = for_browsers.clone().map(|url| format!("{url}/soap")).filter(|_| soap);
+    for_soap.chain(for_browsers.cloned()).collect()
 }
 
 /// Every URL at which an IdP may post to us, the published ones first: Destination and Recipient may name any of them.

@@ -73,6 +73,7 @@ class SimpleSamlPhp:
         self.base = f"http://{self.host}"
         self.entity_id = f"{self.base}/saml2/idp/metadata.php"
         self.sso = f"{self.base}/saml2/idp/SSOService.php"
+        self.slo = f"{self.base}/saml2/idp/SingleLogoutService.php"
         self.home = home
         for folder in ("cert", "data", "tmp", "metadata"):
             (home / folder).mkdir(parents=True)
@@ -120,8 +121,9 @@ class SimpleSamlPhp:
             sp_metadata = sp_metadata.replace('WantAssertionsSigned="true"', 'WantAssertionsSigned="false"')
         (self.home / "sp.xml").write_text(sp_metadata)
 
-    def logout_url(self, then):
+    def logout_url(self, then=None):
         """Where a person signs out of the IdP itself, and where they land afterwards."""
+        then = then or f"{self.base}/saml2/idp/metadata.php?output=xhtml"
         return f"{self.base}/saml2/idp/initSLO.php?{urllib.parse.urlencode({'RelayState': then})}"
 
     def magic_url(self, sp_entity_id, relay_state):

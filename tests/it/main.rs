@@ -18,6 +18,7 @@ mod desync;
 mod encryption;
 mod end_to_end;
 mod endpoints;
+mod explain_logout;
 mod fake_idp;
 mod http_targets;
 mod identity_headers;
