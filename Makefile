@@ -16,7 +16,7 @@ say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 FUZZ_SECONDS       ?= 3600
 FUZZ_SMOKE_SECONDS ?= 60
 
-.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust generated schema interop bench \
+.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust generated schema interop interop-all bench \
 	test-chart test-image deny tools fuzz fuzz-smoke fuzz-lock
 
 help: ## this list
@@ -73,6 +73,12 @@ interop: rust ## one real login: SimpleSAMLphp, Nagios, Chromium
 	@scripts/install-packages.sh build test
 	$(CARGO) build --locked --bin samlgate --example demo
 	@tests/interop/run.sh
+
+interop-all: rust ## the same with every IdP there is: samlp and two Keycloaks too, downloaded once (350 MB)
+	$(call say,every identity provider)
+	@scripts/install-packages.sh build test interop
+	$(CARGO) build --locked --bin samlgate --example demo
+	@tests/interop/run.sh --all
 
 bench: rust ## side by side with nginx; writes to bench/out
 	@scripts/install-packages.sh build bench

@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, fuzz and bench that are missing.
+# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, interop, fuzz and bench that are missing.
 # Asks sudo when not root. Nothing is started: daemons that come with a package stay off while this runs.
 set -euo pipefail
 
 build=(ca-certificates gcc libc6-dev pkg-config clang libclang-dev libxmlsec1-dev libxml2-dev libssl-dev)
 # SimpleSAMLphp and Nagios themselves are not installed: tests/interop/run.sh unpacks their packages into target/.
 test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin chromium chromium-driver fonts-dejavu-core)
+# Keycloak is Java and comes by Maven, samlp is JavaScript and comes by npm: for `make interop-all` only.
+# Not asked of Debian where they come from elsewhere, because its npm and that of others don't go together.
+interop=()
+command -v java >/dev/null || interop+=(default-jre-headless)
+command -v mvn >/dev/null || interop+=(maven)
+command -v node >/dev/null || interop+=(nodejs)
+command -v npm >/dev/null || interop+=(npm)
 # libFuzzer is C++.
 fuzz=(g++)
 bench=(curl jq openssl python3 nginx-light wrk nghttp2-client)
@@ -15,9 +22,10 @@ for group in "$@"; do
   case "$group" in
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    interop) wanted+=("${interop[@]}") ;;
     fuzz) wanted+=("${fuzz[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
-    *) echo "unknown group $group: build, test, fuzz or bench" >&2; exit 64 ;;
+    *) echo "unknown group $group: build, test, interop, fuzz or bench" >&2; exit 64 ;;
   esac
 done
 

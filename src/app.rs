@@ -19,8 +19,9 @@ use crate::access::Rules;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::identity::assertion::{AssertionSigner, generate_key};
-use crate::login::{Login, LoginParts};
-use crate::metadata::{Board, Client, Kept, WatchedParts};
+use crate::login::{BackChannel, Login, LoginParts};
+use crate::metadata::{Board, Kept, WatchedParts};
+use crate::outbound::Client;
 use crate::proxy::settings::Address;
 use crate::proxy::{GateParts, Server, Upstream};
 use crate::saml::{SamlError, sp_metadata, verify};
@@ -89,13 +90,14 @@ impl App {
         verify::prepare().map_err(AppError::Engine)?;
         let store: Arc<dyn Store> = Arc::new(MemoryStore::beginning(MemoryLimits::default(), clock.now()));
         let (stop, stopping) = watch::channel(false);
-        let (server, login) = bind(&config, &store, &clock, &entropy)?;
+        let client = Client::new();
+        let (server, login) = bind(&config, &store, &clock, &entropy, &client)?;
         let address = server.local_address().clone();
 
         let board = Arc::new(Board::default());
         let watched = WatchedParts {
             login: Arc::clone(&login),
-            client: Client::new(),
+            client,
             kept: config.data_dir.as_deref().map(Kept::new),
             board: Arc::clone(&board),
             clock: Arc::clone(&clock),
@@ -187,6 +189,7 @@ fn bind(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
+    client: &Client,
 ) -> Result<(Server, Arc<Login>), AppError> {
     let headers = Arc::new(config.headers.clone());
     let signer = Arc::new(signer(config)?);
@@ -201,6 +204,7 @@ fn bind(
         session: config.session,
         store: Arc::clone(store),
         verifications: std::thread::available_parallelism().map_or(1, usize::from),
+        back_channel: BackChannel::new(client.clone()),
     }));
     let rules = Arc::new(Rules::new(config.rules.clone()));
     let web = Arc::new(Web::new(WebParts {

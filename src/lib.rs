@@ -1,7 +1,7 @@
 //! samlgate: a reverse proxy that gives an unchanged web application SAML 2.0 single sign-on.
 //!
 //! Floors, top to bottom; each imports downward only (a test walks the imports): `app`, `config`, `proxy`, `web`,
-//! `metadata`, `login`, `store`, `session`, `access`, `identity`, `saml`, then the ground floor. ARCHITECTURE.md draws the map.
+//! `metadata`, `login`, `outbound`, `store`, `session`, `access`, `identity`, `saml`, then the ground floor. ARCHITECTURE.md draws the map.
 
 pub mod app;
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod web;
 
 pub mod login;
 pub mod metadata;
+pub mod outbound;
 pub mod store;
 
 pub mod access;
@@ -22,3 +23,4 @@ pub mod clock;
 pub mod public_url;
 pub mod return_path;
 pub mod token;
+pub mod web_url;

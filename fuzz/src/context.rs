@@ -11,6 +11,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use samlgate::clock::Timestamp;
+use samlgate::saml::artifact::{self, ArtifactExpectations};
 use samlgate::saml::both_engines::{Message, Order, Outcome, ask};
 use samlgate::saml::{
     Checks, Compat, Expectations, Expected, SamlError, SpKey, TrustAnchors, TrustedCertificate, VerifiedAssertion,
@@ -59,6 +60,21 @@ impl Context {
         assert_eq!(last.ok, result.is_ok(), "the checks and the verdict differ: {checks:?}");
         assert!(!matches!(result, Err(SamlError::EnginesDisagree(_))), "the engines disagree: {checks:?}");
         result
+    }
+}
+
+impl Context {
+    /// Takes the response out of an IdP's answer to an artifact; only that this never panics is of interest, and that the engines agree.
+    pub(crate) fn open(&self, octets: &[u8]) {
+        let expectations = ArtifactExpectations {
+            idp_entity_id: &self.idp_entity_id,
+            in_response_to: "_resolve",
+            compat: self.compat,
+            clock_skew: self.clock_skew,
+            max_age: self.max_age,
+        };
+        let opened = artifact::open(octets, &self.anchors, &expectations, self.now);
+        assert!(opened.err().is_none_or(|error| error.code() != "engines_disagree"));
     }
 }
 

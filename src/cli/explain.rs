@@ -1,8 +1,10 @@
-//! `samlgate explain`: why a response is refused, or who the user would be.
+//! `samlgate explain`: why a response or a logout message is refused, or who the user would be.
 
 mod input;
+mod logout;
 mod report;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,9 +16,13 @@ use super::{ConfigFile, USAGE, say, say_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::saml::artifact::response_in;
 use crate::saml::envelope::{Envelope, peek};
+use crate::saml::logout::{LogoutDocument, MessageKind, logout_document};
 use crate::saml::verify::verify_response;
 use crate::saml::{Checks, Expectations, Expected, IdentityProvider, IdpInitiated, SamlError, VerifiedAssertion};
+use input::Input;
+use logout::{Logout, Seen};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,15 +31,19 @@ pub(super) struct Arguments {
     /// Verify as of this point in time (RFC 3339) instead of now
     #[arg(long, value_name = "RFC3339", value_parser = at)]
     at: Option<Timestamp>,
-    /// The ID of the login request that is answered; without it the response counts as unsolicited
+    /// The ID of the request that is answered; without it a login's response counts as unsolicited
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// A file with the response, as XML, base64 or form body; - for standard input
+    /// A file with the response or a logout message, as XML, base64, form body, or address with its query; - for standard input
     response: PathBuf,
 }
+
+/// What a saved answer to an artifact can't be held to.
+const NOT_JUDGED: &str = "This is an IdP's answer to an artifact. The response in it is verified; the ArtifactResponse around it is not, since \
+                          nobody knows any more what was asked";
 
 fn at(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text).ok_or_else(|| "not a time like 2026-03-01T12:00:00Z".to_owned())
@@ -44,6 +54,8 @@ struct Verdict<'a> {
     idp: Option<&'a IdentityProvider>,
     assertion: Option<VerifiedAssertion>,
     identity: Option<Identity>,
+    /// When it is a logout message: which, and what it says.
+    logout: Option<Seen>,
     checks: Checks,
     /// Reason code and what to change.
     refused: Option<(&'static str, String)>,
@@ -62,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let octets = match input::read(&arguments.response) {
         Ok(octets) if octets.trim_ascii().is_empty() => {
             say_error(&format!(
-                "{} is empty; it must hold a response, as XML, base64 or form body",
+                "{} is empty; it must hold a message, as XML, base64, form body or address",
                 input::name(&arguments.response)
             ));
             return ExitCode::from(USAGE);
@@ -83,12 +95,48 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn judge<'a>(config: &'a Config, octets: &[u8], request_id: Option<&str>, now: Timestamp) -> Verdict<'a> {
-    let mut verdict =
-        Verdict { idp: None, assertion: None, identity: None, checks: Checks::default(), refused: None, notes: Vec::new() };
-    if let Err(refused) = verify(config, octets, request_id, now, &mut verdict) {
+    let mut verdict = Verdict {
+        idp: None,
+        assertion: None,
+        identity: None,
+        logout: None,
+        checks: Checks::default(),
+        refused: None,
+        notes: Vec::new(),
+    };
+    if let Err(refused) = sort_out(config, octets, request_id, now, &mut verdict) {
         verdict.refused = Some(refused);
     }
     verdict
+}
+
+/// Decodes the input and gives it to the service that it is for.
+fn sort_out<'a>(
+    config: &'a Config,
+    octets: &[u8],
+    request_id: Option<&str>,
+    now: Timestamp,
+    verdict: &mut Verdict<'a>,
+) -> Result<(), (&'static str, String)> {
+    let decoded = input::decode(octets).map_err(|error| {
+        verdict.checks.failed("form field", error.explained());
+        (error.code(), error.explained())
+    })?;
+    let (octets, field) = match decoded {
+        Input::Query(query) => return logout::judge(config, &Logout::Redirect(query), request_id, now, verdict),
+        Input::Xml(octets, field) => (octets, field),
+    };
+    match (field, logout_document(&octets)) {
+        // Responses to logins come in the other field.
+        (Some(MessageKind::Request), _) => {
+            logout::judge(config, &Logout::Post(octets, MessageKind::Request), request_id, now, verdict)
+        }
+        (_, Some(LogoutDocument::Message(kind))) => {
+            logout::judge(config, &Logout::Post(octets, field.unwrap_or(kind)), request_id, now, verdict)
+        }
+        (None, Some(LogoutDocument::Envelope)) => logout::judge(config, &Logout::Soap(octets), request_id, now, verdict),
+        (_, _) => verify(config, &octets, request_id, now, verdict),
+    }
 }
 
 fn verify<'a>(
@@ -98,10 +146,13 @@ fn verify<'a>(
     now: Timestamp,
     verdict: &mut Verdict<'a>,
 ) -> Result<(), (&'static str, String)> {
-    let octets = input::decode(octets).map_err(|error| {
-        verdict.checks.failed("form field", error.explained());
-        (error.code(), error.explained())
-    })?;
+    let octets = match response_in(octets) {
+        None => Cow::Borrowed(octets),
+        Some(inside) => inside.inspect(|_| verdict.notes.push(NOT_JUDGED.to_owned())).map(Cow::Owned).map_err(|error| {
+            verdict.checks.failed("artifact", error.explained());
+            (error.code(), error.explained())
+        })?,
+    };
     let envelope = peek(&octets).map_err(|error| {
         // What isn't fit to be looked at fails the first rules too, whoever sent it: they say how far it got.
         if let Some(idp) = config.identity_providers.first() {

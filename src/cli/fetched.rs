@@ -6,7 +6,8 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::login::EntityIdTaken;
 use crate::metadata::source::NotHad;
-use crate::metadata::{Client, Kept, Place, Source, Unusable, look};
+use crate::metadata::{Kept, Place, Source, Unusable, look};
+use crate::outbound::Client;
 use crate::saml::IdentityProvider;
 
 /// The longest that a command waits for one source.

@@ -49,6 +49,7 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     network::must_not_call_itself(listen.as_ref(), upstream.as_ref(), work.report);
     let idps = identity_providers::all(&file.idp, file.sp.sign_requests, &mut work);
     let sp = service_provider::of(&file.sp, site, prefix.as_deref(), &idps.known, &mut work);
+    let sp = sp.map(|sp| service_provider::with_artifacts(sp, &file.idp, work.report));
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);

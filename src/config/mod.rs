@@ -132,6 +132,11 @@ impl Config {
     pub fn acs_urls(&self, idp: &IdentityProvider) -> Vec<String> {
         crate::login::acs_urls(&self.service_provider, &self.public_url, &self.prefix, &idp.id)
     }
+
+    /// Every URL of our single logout service, the published one first; with `soap`, those for the back channel before them.
+    pub fn slo_urls(&self, soap: bool) -> Vec<String> {
+        crate::login::slo_urls(&self.service_provider, &self.public_url, &self.prefix, soap)
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) use later::{
     ProvisioningSection, StorageKind, StorageSection, TelemetrySection,
 };
 pub(super) use network::{ListenSection, UpstreamSection};
-pub(super) use saml::{IdpInitiatedWord, IdpSection, RequestBindingWord, SpSection};
+pub(super) use saml::{IdpInitiatedWord, IdpSection, RequestBindingWord, ResponseBindingWord, SpSection};
 
 use super::units::{SizeLimit, Span};
 

@@ -14,6 +14,7 @@ use crate::saml::IdpInitiated;
 
 mod addresses;
 mod all_at_once;
+mod artifacts;
 mod choosing;
 mod environment;
 mod login_terms;

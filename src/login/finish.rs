@@ -22,12 +22,21 @@ use crate::token::{Entropy, HashedToken, PlainToken, public_id};
 const RESTARTS: u8 = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
-/// What was posted to the assertion consumer service, and by whom.
+/// What a browser carries from the IdP to us.
+#[derive(Clone, Debug)]
+pub enum Carried {
+    /// The form field `SAMLResponse`.
+    Response(String),
+    /// The form field or parameter `SAMLart`: the response is to be had for it.
+    Artifact(String),
+}
+
+/// What was brought to the assertion consumer service, and by whom.
 #[derive(Clone, Debug)]
 pub struct Posted {
-    /// The form field `SAMLResponse`.
-    pub response: String,
-    /// The form field `RelayState`.
+    /// The response, or the artifact of it.
+    pub carried: Carried,
+    /// The form field or parameter `RelayState`.
     pub relay_state: Option<String>,
     /// The IdP that the address names (`/acs/{idp}`).
     pub idp: Option<String>,
@@ -35,6 +44,24 @@ pub struct Posted {
     pub browsers: Vec<HashedToken>,
     /// Key of the session whose cookie came along.
     pub session: Option<HashedToken>,
+}
+
+/// A response that nothing vouches for yet.
+pub(super) struct Received {
+    pub(super) octets: Vec<u8>,
+    pub(super) envelope: Envelope,
+    /// The IdP that handed it out for an artifact.
+    pub(super) by: Option<Arc<IdentityProvider>>,
+}
+
+impl Received {
+    /// What an IdP hands out for an artifact is a response of its own.
+    fn must_be_of(&self, idp: &IdentityProvider) -> Result<(), LoginError> {
+        match &self.by {
+            Some(by) if by.id != idp.id => Err(another_issuer("Response", by, idp)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What it led to.
@@ -74,32 +101,36 @@ pub struct SignedIn {
 }
 
 impl Login {
-    /// Takes the IdP's answer, in this order: it is decoded and looked at; its issuer names an IdP; InResponseTo names a login
+    /// Takes the IdP's answer, in this order: it is decoded (or had for its artifact) and looked at; its issuer names an IdP; InResponseTo names a login
     /// that is pending in this browser; it is verified; the pending login is taken, once; the assertion's ID is claimed, once;
     /// the mapping makes an identity of it; a new session begins, and the browser's old one ends.
     ///
     /// # Errors
     /// A [`Refusal`] with its reason code, and a page for the user to go on to.
     pub async fn finish(&self, posted: Posted, now: Timestamp, entropy: &dyn Entropy) -> Result<Finished, Refusal> {
-        let field = posted.response.clone();
-        let read = move || decode_response(&field).and_then(|octets| peek(&octets).map(|envelope| (octets, envelope)));
-        let (octets, envelope) = self.workers.reading.run(read).await??;
-        match envelope.in_response_to.clone() {
-            Some(request_id) => self.finish_solicited(&posted, octets, &envelope, &request_id, now, entropy).await,
-            None => self.finish_unsolicited(&posted, octets, &envelope, now, entropy).await,
+        let received = match posted.carried.clone() {
+            Carried::Response(field) => {
+                let read = move || decode_response(&field).and_then(|octets| peek(&octets).map(|envelope| (octets, envelope)));
+                let (octets, envelope) = self.workers.reading.run(read).await??;
+                Received { octets, envelope, by: None }
+            }
+            Carried::Artifact(text) => self.resolve(&posted, &text, now, entropy).await?,
+        };
+        match received.envelope.in_response_to.clone() {
+            Some(request_id) => self.finish_solicited(&posted, received, &request_id, now, entropy).await,
+            None => self.finish_unsolicited(&posted, received, now, entropy).await,
         }
     }
 
     async fn finish_solicited(
         &self,
         posted: &Posted,
-        octets: Vec<u8>,
-        envelope: &Envelope,
+        received: Received,
         request_id: &str,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Finished, Refusal> {
-        let claimed = match &envelope.issuer {
+        let claimed = match &received.envelope.issuer {
             Some(issuer) => Some(self.idp_of_issuer(issuer, now)?),
             None => None,
         };
@@ -118,7 +149,8 @@ impl Login {
             return Err(refused(another_issuer("Response", &idp, &other)));
         }
         must_be_addressed(posted, &idp).map_err(refused)?;
-        let (verified, checks) = self.verify(&idp, octets, Some(&pending), now).await.map_err(refused)?;
+        received.must_be_of(&idp).map_err(refused)?;
+        let (verified, checks) = self.verify(&idp, received.octets, Some(&pending), now).await.map_err(refused)?;
         if pending.test {
             self.take(&pending, None, now).await.map_err(refused)?;
             return Ok(Finished::Tested(Box::new(self.report(&idp.id, &checks, verified))));
@@ -141,23 +173,23 @@ impl Login {
     async fn finish_unsolicited(
         &self,
         posted: &Posted,
-        octets: Vec<u8>,
-        envelope: &Envelope,
+        received: Received,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Finished, Refusal> {
         let return_to = self.return_path(posted.relay_state.as_deref().unwrap_or_default());
-        let idp = match &envelope.issuer {
+        let idp = match &received.envelope.issuer {
             Some(issuer) => self.idp_of_issuer(issuer, now),
             None => Err(SamlError::UnknownIssuer(String::new()).into()),
         };
         let idp = idp.map_err(|error| Refusal::from(error).towards(&return_to))?;
         let refused = |error: LoginError| Refusal::from(error).by(&idp.id).towards(&return_to);
         must_be_addressed(posted, &idp).map_err(refused)?;
+        received.must_be_of(&idp).map_err(refused)?;
         if idp.idp_initiated == IdpInitiated::Off {
             return Err(refused(SamlError::UnsolicitedNotAllowed.into()));
         }
-        let (verified, _) = self.verify(&idp, octets, None, now).await.map_err(refused)?;
+        let (verified, _) = self.verify(&idp, received.octets, None, now).await.map_err(refused)?;
         let assertion = verified.map_err(|error| refused(error.into()))?;
         // Used already, perhaps, before a restart that made the store forget it: then it is no more than a wish.
         let may_be_used = self.store.remembers_since().is_some_and(|since| assertion.issued() <= since.plus(idp.clock_skew));
@@ -173,7 +205,7 @@ impl Login {
 
     /// What an answer is refused with when its login is not pending: it was finished (in this browser or another one), or it
     /// began too long ago, or never.
-    async fn without_pending(&self, posted: &Posted, request_id: &str, now: Timestamp) -> Result<Refusal, LoginError> {
+    pub(super) async fn without_pending(&self, posted: &Posted, request_id: &str, now: Timestamp) -> Result<Refusal, LoginError> {
         let Some(finished) = self.store.finished(request_id, now).await? else { return Ok(LoginError::LoginExpired.into()) };
         if !posted.browsers.contains(&finished.browser) {
             return Ok(LoginError::BrowserMismatch.into());
@@ -321,7 +353,7 @@ impl Login {
 }
 
 /// `/acs/{idp}` takes the answers of that IdP only.
-fn must_be_addressed(posted: &Posted, idp: &IdentityProvider) -> Result<(), LoginError> {
+pub(super) fn must_be_addressed(posted: &Posted, idp: &IdentityProvider) -> Result<(), LoginError> {
     match posted.idp.as_deref() {
         Some(named) if named != idp.id => {
             Err(LoginError::OtherAddress { answered: idp.id.clone(), named: named.chars().take(200).collect() })

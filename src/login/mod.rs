@@ -1,5 +1,6 @@
 //! The flows: start, finish, logout. They return outcomes, never HTTP responses.
 
+pub mod artifact;
 mod assurance;
 pub mod finish;
 pub mod logout;
@@ -20,8 +21,9 @@ use crate::return_path::ReturnPath;
 use crate::saml::{IdentityProvider, SamlError, ServiceProvider};
 use crate::session::SessionSettings;
 use crate::store::Store;
+pub use artifact::BackChannel;
 use finish::another_issuer;
-pub use finish::{Finished, Posted, SignedIn};
+pub use finish::{Carried, Finished, Posted, SignedIn};
 pub use logout::received::{Answer, Arrived, Concluded, Ended, Refused};
 pub use logout::{LoggedOut, Next};
 pub use refusal::{Fault, LoginError, Refusal};
@@ -55,6 +57,8 @@ pub struct LoginParts {
     /// How many responses are verified at the same time, each on a thread of its own; at least one. As many more are read,
     /// and requests signed.
     pub verifications: usize,
+    /// How artifacts are resolved.
+    pub back_channel: BackChannel,
 }
 
 /// An entity ID that two would have: whose it is already.
@@ -78,6 +82,7 @@ pub struct Login {
     acs_paths: Vec<String>,
     /// Path of the single logout service outside the prefix.
     slo_path: Option<String>,
+    back_channel: BackChannel,
 }
 
 impl Login {
@@ -97,6 +102,7 @@ impl Login {
             session: parts.session,
             store: parts.store,
             workers: Workers::new(parts.verifications),
+            back_channel: parts.back_channel,
         }
     }
 
@@ -213,10 +219,7 @@ impl Login {
     /// Every URL at which logout messages may be addressed to us, the published ones first. What comes by SOAP may name the
     /// address for browsers too, since an operator may have given the IdP only that one.
     fn slo_urls(&self, soap: bool) -> Vec<String> {
-        let own = self.public_url.join(&format!("{}/slo", self.prefix));
-        let for_browsers = self.sp.slo_url.iter().chain([&own]);
-        let for_soap = for_browsers.clone().map(|url| format!("{url}/soap")).filter(|_| soap);
-        for_soap.chain(for_browsers.cloned()).collect()
+        slo_urls(&self.sp, &self.public_url, &self.prefix, soap)
     }
 
     fn acs_urls(&self, idp: &IdentityProvider) -> Vec<String> {
@@ -236,6 +239,14 @@ fn still_valid(idp: &Arc<IdentityProvider>, now: Timestamp) -> Result<Arc<Identi
 fn own_path(public_url: &PublicUrl, url: &str) -> Option<String> {
     let path = url.strip_prefix(&public_url.to_string())?;
     path.split('?').next().map(str::to_owned)
+}
+
+/// Every URL of our single logout service, the published one first; for SOAP, those of SOAP before them.
+pub fn slo_urls(sp: &ServiceProvider, public_url: &PublicUrl, prefix: &str, soap: bool) -> Vec<String> {
+    let own = public_url.join(&format!("{prefix}/slo"));
+    let for_browsers = sp.slo_url.iter().chain([&own]);
+    let for_soap = for_browsers.clone().map(|url| format!("{url}/soap")).filter(|_| soap);
+    for_soap.chain(for_browsers.cloned()).collect()
 }
 
 /// Every URL at which an IdP may post to us, the published ones first: Destination and Recipient may name any of them.

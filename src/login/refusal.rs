@@ -8,6 +8,7 @@ use super::PENDING_PER_BROWSER;
 use crate::access::Assurance;
 use crate::identity::mapping::IdentityError;
 use crate::return_path::ReturnPath;
+use crate::saml::artifact::ArtifactError;
 use crate::saml::logout::LogoutError;
 use crate::saml::{RequestError, SamlError};
 use crate::store::{PENDING_LIFETIME, StoreError};
@@ -21,6 +22,16 @@ pub enum LoginError {
     /// The logout message is not believed.
     #[error("{}", .0.explained())]
     Logout(LogoutError),
+    /// The artifact leads to no response.
+    #[error("{}", .0.explained())]
+    Artifact(#[from] ArtifactError),
+    /// An artifact in a browser that isn't signing in with its IdP.
+    #[error(
+        "an artifact came, but no login with its IdP is pending in this browser, and idp_initiated is \"off\", so it was not \
+         resolved: the login began in another browser, or more than {} minutes ago, or the browser did not keep the login cookie",
+        PENDING_LIFETIME.as_secs() / 60
+    )]
+    NoLoginForArtifact,
     /// It is believed, and makes no identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -101,10 +112,11 @@ impl LoginError {
         match self {
             Self::Saml(error) => error.code(),
             Self::Logout(error) => error.code(),
+            Self::Artifact(error) => error.code(),
             Self::Identity(error) => error.code(),
             Self::Request(error) => error.code(),
             Self::Store(_) => "store_unavailable",
-            Self::LoginExpired => "login_expired",
+            Self::LoginExpired | Self::NoLoginForArtifact => "login_expired",
             Self::BrowserMismatch => "browser_mismatch",
             Self::Replayed(_) => "replayed",
             Self::OtherAddress { .. } => "issuer_mismatch",
@@ -131,8 +143,13 @@ impl LoginError {
                 | SamlError::WrongDocument { .. }
                 | SamlError::DuplicateId(_),
             )
+            | Self::Artifact(ArtifactError::Malformed(_))
             | Self::Logout(LogoutError::Query(_) | LogoutError::NotDeflated(_)) => Fault::Malformed,
-            Self::Store(_) | Self::Busy | Self::NoMetadata(_) | Self::MetadataExpired(_) => Fault::Unavailable,
+            Self::Store(_)
+            | Self::Busy
+            | Self::Artifact(ArtifactError::Unresolved(_))
+            | Self::NoMetadata(_)
+            | Self::MetadataExpired(_) => Fault::Unavailable,
             Self::Request(_) | Self::Internal => Fault::Internal,
             _ => Fault::Refused,
         }
@@ -261,6 +278,10 @@ fn hint(code: &str) -> &'static str {
         "metadata_unavailable" | "metadata_expired" => {
             "Your identity provider's details (its metadata) are not available here at the moment. Please try again in a few minutes; if that doesn't help, tell your administrator."
         }
+        "artifact_unresolved" => {
+            "Your identity provider did not hand out its answer. Please try again in a minute; if that doesn't help, tell your administrator."
+        }
+        "artifact_unknown" => "The answer of your identity provider was used already, or it came too late. Please try again.",
         "too_large" | "not_base64" | "not_xml" | "forbidden_xml" | "wrong_document" | "duplicate_id" => {
             "What arrived here is not an answer of an identity provider. Please try again."
         }

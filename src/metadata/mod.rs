@@ -3,7 +3,6 @@
 
 pub mod board;
 mod changes;
-pub mod client;
 mod kept;
 mod schedule;
 pub mod source;
@@ -11,7 +10,6 @@ pub mod watched;
 
 pub use board::Board;
 pub use changes::warn_of_ends;
-pub use client::{Client, FetchError};
 pub use kept::Kept;
 pub use source::{MetadataUrl, Place, Source, Template, Unusable, look};
 pub use watched::{Watched, WatchedParts};

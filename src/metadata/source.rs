@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 
-use super::client::{Client, FetchError, Got, Validators};
 use crate::clock::Timestamp;
+use crate::outbound::{Client, FetchError, Got, Validators};
 use crate::saml::{IdentityProvider, IdpMetadata, MetadataError, TrustAnchors, read_idp, read_signed_idp};
+use crate::web_url::WebUrl;
 
 /// Where an entity ID goes in the URL of a metadata query service.
 pub const ENTITY_ID: &str = "{entity_id}";
@@ -20,18 +20,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// An http or https address of metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetadataUrl {
-    /// TLS.
-    pub(super) https: bool,
-    /// Name or address, without brackets.
-    pub(super) host: String,
-    /// Port.
-    pub(super) port: u16,
-    /// What the Host header says.
-    pub(super) authority: String,
-    /// Path and query.
-    pub(super) path: String,
-}
+pub struct MetadataUrl(WebUrl);
 
 impl MetadataUrl {
     /// Reads an absolute URL. [`ENTITY_ID`] in it stands for the IdP's entity ID, percent-encoded: the form of the metadata
@@ -45,47 +34,23 @@ impl MetadataUrl {
             (true, Some(id)) => text.replace(ENTITY_ID, &utf8_percent_encode(id, ESCAPED).to_string()),
             (false, _) => text.to_owned(),
         };
-        const FORM: &str = "is not an absolute URL, such as \"https://idp.example.com/metadata\"";
-        if text.contains('#') {
-            return Err("has a fragment, which is never sent; take it away");
-        }
-        let uri: Uri = text.parse().map_err(|_| FORM)?;
-        let https = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            Some(_) => return Err("is neither https nor http"),
-            None => return Err(FORM),
-        };
-        let authority = uri.authority().ok_or(FORM)?;
-        if authority.as_str().contains('@') {
-            return Err("has a user name in it; metadata is fetched without one");
-        }
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() {
-            return Err(FORM);
-        }
-        let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { https, host, port, authority: authority.as_str().to_owned(), path })
+        WebUrl::parse(&text).map(Self)
     }
 
     /// Whether nobody on the way can change what comes: TLS, or no way at all.
     pub fn is_private(&self) -> bool {
-        self.https || self.is_loopback()
+        self.0.is_private()
     }
 
-    fn is_loopback(&self) -> bool {
-        match self.host.parse::<std::net::IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            // RFC 6761, 6.3.
-            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
-        }
+    /// The address itself.
+    pub fn web(&self) -> &WebUrl {
+        &self.0
     }
 }
 
 impl fmt::Display for MetadataUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.path)
+        self.0.fmt(f)
     }
 }
 
@@ -222,7 +187,7 @@ pub enum NotHad {
 /// As said.
 pub async fn look(source: &Source, client: &Client, limit: Duration, now: Timestamp) -> Result<Option<IdentityProvider>, NotHad> {
     let Place::Url(url) = &source.place else { return Ok(None) };
-    match client.get(url, &Validators::default(), limit).await? {
+    match client.get(url.web(), &Validators::default(), limit).await? {
         Got::Fresh { octets, .. } => Ok(Some(source.idp(&octets, now)?)),
         Got::NotModified => Err(FetchError::Status(304).into()),
     }
@@ -234,11 +199,11 @@ mod tests {
 
     #[test]
     fn addresses_are_absolute_and_plain() {
-        let url = MetadataUrl::parse("https://idp.example:8443/metadata?x=1", None).unwrap();
+        let MetadataUrl(url) = MetadataUrl::parse("https://idp.example:8443/metadata?x=1", None).unwrap();
         assert_eq!((url.https, url.host.as_str(), url.port, url.path.as_str()), (true, "idp.example", 8443, "/metadata?x=1"));
         assert_eq!(url.to_string(), "https://idp.example:8443/metadata?x=1");
-        assert_eq!(MetadataUrl::parse("http://[::1]/m", None).unwrap().host, "::1");
-        assert_eq!(MetadataUrl::parse("https://idp.example", None).unwrap().path, "/");
+        assert_eq!(MetadataUrl::parse("http://[::1]/m", None).unwrap().0.host, "::1");
+        assert_eq!(MetadataUrl::parse("https://idp.example", None).unwrap().0.path, "/");
         for bad in [
             "",
             "idp.example/metadata",
@@ -257,7 +222,7 @@ mod tests {
     fn a_query_service_gets_the_entity_id_escaped() {
         let template = "https://mdq.example/entities/{entity_id}";
         let url = MetadataUrl::parse(template, Some("https://idp.example/a b?c&d=%41")).unwrap();
-        assert_eq!(url.path, "/entities/https%3A%2F%2Fidp.example%2Fa%20b%3Fc%26d%3D%2541");
+        assert_eq!(url.0.path, "/entities/https%3A%2F%2Fidp.example%2Fa%20b%3Fc%26d%3D%2541");
         assert!(MetadataUrl::parse(template, None).is_err());
     }
 

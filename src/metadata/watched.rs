@@ -12,12 +12,12 @@ use tracing::{error, info, warn};
 
 use super::board::Board;
 use super::changes;
-use super::client::{Client, FetchError, Got, Validators};
 use super::kept::Kept;
 use super::schedule;
 use super::source::{MetadataUrl, Place, Read, Source, Unusable};
 use crate::clock::{Clock, Timestamp};
 use crate::login::Login;
+use crate::outbound::{Client, FetchError, Got, Validators};
 use crate::saml::{IdentityProvider, MetadataError, SamlError};
 use crate::token::Entropy;
 
@@ -156,7 +156,7 @@ impl Watched {
     }
 
     async fn fetch(&mut self, url: &MetadataUrl, limit: Duration) -> Result<Found, Failed> {
-        let got = self.parts.client.get(url, &self.validators, limit).await.map_err(Failed::Fetch)?;
+        let got = self.parts.client.get(url.web(), &self.validators, limit).await.map_err(Failed::Fetch)?;
         let now = self.parts.clock.now();
         match got {
             Got::NotModified => match self.current().and_then(|idp| idp.valid_until.filter(|_| !idp.is_valid(now))) {

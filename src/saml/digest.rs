@@ -30,6 +30,17 @@ pub(in crate::saml) fn signed_octets(document: &Document<'_>, form: &SignatureFo
     Ok(octets)
 }
 
+/// An element as a document by itself: its inclusive canonical form, without comments. It declares all that is in scope where the
+/// element stands, so whatever is signed in it keeps its canonical form.
+///
+/// # Errors
+/// `NotXml` when it can't be written.
+pub(in crate::saml) fn alone(document: &Document<'_>, element: NodeId) -> Result<Vec<u8>, SamlError> {
+    let selected = NodeSet::tree_without_comments(element, document);
+    canonicalize_doc(document, C14nMode::Inclusive, Some(&selected), &Vec::<String>::new())
+        .map_err(|_| SamlError::NotXml("it cannot be canonicalised".to_owned()))
+}
+
 /// The enveloped-signature transform (XML Signature 6.6.4).
 fn remove(document: &Document<'_>, selected: &mut NodeSet, signature: NodeId) {
     selected.remove_id(signature);

@@ -10,9 +10,9 @@ use super::keys::{KeyKind, SpKey};
 use super::outgoing::Message;
 use super::redirect::signature_method;
 use super::request::RequestError;
+use super::soap::SOAP;
 
 const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
-const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
 /// The message with its signature.
 ///

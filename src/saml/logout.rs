@@ -23,7 +23,10 @@ use super::signature::{self, Placed};
 use super::verify::second_opinion;
 use crate::clock::Timestamp;
 pub use error::LogoutError;
-pub use first_look::{LogoutEnvelope, peek, peek_redirect, peek_signed_redirect, peek_soap};
+pub use first_look::{
+    LogoutDocument, LogoutEnvelope, attribute_redirect, is_deflated_query, logout_document, peek, peek_redirect,
+    peek_signed_redirect, peek_soap,
+};
 pub use message::{LogoutMessage, LogoutRequest, LogoutResponse, LogoutScope, LogoutStatus, MessageKind, Received};
 use query::Query;
 use read::{Destination, read};

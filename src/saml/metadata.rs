@@ -19,7 +19,7 @@ pub use self::error::MetadataError;
 use self::error::shown;
 use self::validity::Validity;
 use super::keys::{TrustAnchors, TrustedCertificate};
-use super::provider::{Binding, Endpoint};
+use super::provider::{Binding, Endpoint, ResolutionService};
 use crate::clock::Timestamp;
 
 /// The most octets that [`read_idp`] takes: 64 MiB, twice the size of the largest federation.
@@ -38,6 +38,8 @@ pub struct IdpMetadata {
     pub sso: Vec<Endpoint>,
     /// Single logout services that take POST or Redirect.
     pub slo: Vec<Endpoint>,
+    /// Artifact resolution services that nobody on the way can listen to.
+    pub resolution: Vec<ResolutionService>,
     /// WantAuthnRequestsSigned.
     pub wants_signed_requests: bool,
     /// The keys that sign for the IdP.
@@ -70,6 +72,7 @@ impl IdpMetadata {
             entity_id: usable_entity_id(entity_id)?.to_owned(),
             sso: services("sso_url", sso_url)?,
             slo: slo_url.map(|url| services("slo_url", url)).transpose()?.unwrap_or_default(),
+            resolution: Vec::new(),
             wants_signed_requests: false,
             anchors: TrustAnchors::new(certificates).map_err(|_| MetadataError::NoUsableKey(Vec::new()))?,
             warnings: Vec::new(),
@@ -172,12 +175,14 @@ fn read_entity(entity: &Entity, now: Timestamp) -> Result<IdpMetadata, MetadataE
 
     let sso = role::sso(role)?;
     let slo = role::slo(role, &mut warnings);
+    let resolution = role::resolution(role, &mut warnings);
     let certificates = certificates::signing(role, &mut warnings);
     let anchors = TrustAnchors::new(certificates).map_err(|_| MetadataError::NoUsableKey(warnings.clone()))?;
     Ok(IdpMetadata {
         entity_id: entity_id.to_owned(),
         sso,
         slo,
+        resolution,
         wants_signed_requests: role::flag(role, "WantAuthnRequestsSigned"),
         anchors,
         warnings,

@@ -1,5 +1,6 @@
 //! The SAML 2.0 protocol, pure: no clock, no randomness, no input or output.
 
+pub mod artifact;
 pub mod bindings;
 #[cfg(all(feature = "second-opinion", any(test, feature = "fuzzing")))]
 #[doc(hidden)]
@@ -27,6 +28,7 @@ mod second_opinion;
 mod shape;
 mod signature;
 mod signature_form;
+mod soap;
 pub mod sp_metadata;
 pub mod verified;
 pub mod verify;
@@ -40,7 +42,10 @@ pub use keys::{KeyError, KeyKind, SpKey, TrustAnchors, TrustedCertificate};
 pub use metadata::{IdpMetadata, MetadataError, read_idp, read_signed_idp};
 pub use outgoing::Outgoing;
 pub use post_form::PostForm;
-pub use provider::{Binding, Endpoint, IdentityProvider, IdpInitiated, NameIdFormat, RequestBinding, ServiceProvider};
+pub use provider::{
+    Binding, Endpoint, IdentityProvider, IdpInitiated, NameIdFormat, RequestBinding, ResolutionService, ResponseBinding,
+    ServiceProvider,
+};
 pub use request::{RequestError, RequestParts};
 pub use verified::{Abstention, Attribute, NameId, SecondOpinion, VerifiedAssertion};
 pub use verify::{prepare, verify_response};

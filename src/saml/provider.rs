@@ -6,6 +6,7 @@ use super::expectations::Compat;
 use super::keys::{SpKey, TrustAnchors};
 use super::metadata::IdpMetadata;
 use crate::clock::Timestamp;
+use crate::web_url::WebUrl;
 
 /// How a message travels (Bindings 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,25 @@ pub enum RequestBinding {
     Post,
 }
 
+/// Which binding brings responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseBinding {
+    /// HTTP-POST.
+    #[default]
+    Post,
+    /// HTTP-Artifact; a response by POST is taken all the same.
+    Artifact,
+}
+
+/// Where an IdP hands out responses for artifacts, by SOAP (ArtifactResolutionService, Metadata 2.4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolutionService {
+    /// The index by which artifacts name it.
+    pub index: u16,
+    /// Where: an https URL, or an http one on this machine.
+    pub location: WebUrl,
+}
+
 /// NameIDPolicy's Format (Core 8.3); also published in our metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NameIdFormat {
@@ -102,6 +122,8 @@ pub struct IdentityProvider {
     pub sso: Vec<Endpoint>,
     /// Single logout services.
     pub slo: Vec<Endpoint>,
+    /// Artifact resolution services.
+    pub resolution: Vec<ResolutionService>,
     /// WantAuthnRequestsSigned.
     pub wants_signed_requests: bool,
     /// The trusted keys.
@@ -114,6 +136,8 @@ pub struct IdentityProvider {
     pub idp_initiated: IdpInitiated,
     /// AuthnRequest's binding.
     pub request_binding: RequestBinding,
+    /// The binding that responses are asked for by.
+    pub response_binding: ResponseBinding,
     /// Weaknesses allowed.
     pub compat: Compat,
     /// How far the IdP's clock may be off.
@@ -141,12 +165,14 @@ impl IdentityProvider {
             entity_id: metadata.entity_id,
             sso: metadata.sso,
             slo: metadata.slo,
+            resolution: metadata.resolution,
             wants_signed_requests: metadata.wants_signed_requests,
             anchors: metadata.anchors,
             warnings: metadata.warnings,
             valid_until: metadata.valid_until,
             idp_initiated: IdpInitiated::default(),
             request_binding: RequestBinding::default(),
+            response_binding: ResponseBinding::default(),
             compat: Compat::default(),
             clock_skew: Duration::from_secs(60),
             max_age: Duration::from_secs(5 * 60),
@@ -176,6 +202,8 @@ pub struct ServiceProvider {
     pub name_id_format: NameIdFormat,
     /// Our single logout service, when there is one to publish.
     pub slo_url: Option<String>,
+    /// Whether an IdP is asked for artifacts, so that our metadata says that we take them.
+    pub takes_artifacts: bool,
 }
 
 impl ServiceProvider {

@@ -5,7 +5,7 @@ use uppsala::XmlWriter;
 
 use super::keys::SpKey;
 use super::outgoing::{Head, Message, Outgoing, check_relay_state, send};
-use super::provider::{Binding, IdentityProvider, RequestBinding, ServiceProvider};
+use super::provider::{Binding, IdentityProvider, RequestBinding, ResponseBinding, ServiceProvider};
 use crate::clock::Timestamp;
 
 const TRANSIENT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
@@ -60,7 +60,7 @@ pub struct RequestParts<'a> {
     pub authn_context: &'a [String],
 }
 
-/// An AuthnRequest (Core 3.4.1). The answer is always asked for by POST.
+/// An AuthnRequest (Core 3.4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthnRequest<'a> {
     /// ID.
@@ -73,6 +73,8 @@ pub struct AuthnRequest<'a> {
     pub issuer: &'a str,
     /// AssertionConsumerServiceURL.
     pub acs_url: &'a str,
+    /// ProtocolBinding: how the answer is to come.
+    pub response_binding: ResponseBinding,
     /// ForceAuthn.
     pub force_authn: bool,
     /// IsPassive.
@@ -99,7 +101,13 @@ impl Message for AuthnRequest<'_> {
 
     fn write(&self, xml: &mut XmlWriter, after_issuer: impl FnOnce(&mut XmlWriter)) {
         let mut attributes = vec![
-            ("ProtocolBinding", "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"),
+            (
+                "ProtocolBinding",
+                match self.response_binding {
+                    ResponseBinding::Post => "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST",
+                    ResponseBinding::Artifact => "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact",
+                },
+            ),
             ("AssertionConsumerServiceURL", self.acs_url),
         ];
         if self.force_authn {
@@ -158,6 +166,7 @@ pub fn start(idp: &IdentityProvider, sp: &ServiceProvider, parts: RequestParts<'
         destination: &service.location,
         issuer: &sp.entity_id,
         acs_url: sp.acs_urls.first().ok_or(RequestError::NoAcs)?,
+        response_binding: idp.response_binding,
         force_authn: parts.force_authn || idp.force_authn,
         is_passive: parts.is_passive,
         name_id_format: sp.name_id_format.urn(),

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 
 const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
 const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
+const ARTIFACT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact";
 const SOAP: &str = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP";
 /// What we decrypt, best first: ciphers, then the key transports.
 const ENCRYPTION: [&str; 5] = [
@@ -92,6 +93,14 @@ fn descriptor(
             attributes.push(("isDefault", "true"));
         }
         xml.empty_element("md:AssertionConsumerService", &attributes);
+    }
+    if let (true, Some(url)) = (sp.takes_artifacts, sp.acs_urls.first()) {
+        // The last: Keycloak uses the first endpoint of a binding, and several products the first of all.
+        let index = sp.acs_urls.len().to_string();
+        xml.empty_element(
+            "md:AssertionConsumerService",
+            &[("Binding", ARTIFACT), ("Location", url), ("index", &index), ("isDefault", "false")],
+        );
     }
     xml.end_element("md:SPSSODescriptor");
     xml.end_element("md:EntityDescriptor");

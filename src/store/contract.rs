@@ -270,6 +270,15 @@ async fn a_browser_has_so_many_pending_logins(store: &dyn Store) {
         let there = store.pending(&format!("_{n}"), at(8)).await.unwrap().is_some();
         assert_eq!(there, n >= 2, "{n}");
     }
+    let of = async |browsers: &[u32], now| {
+        let browsers: Vec<_> = browsers.iter().map(|browser| pending_of(0, *browser).browser).collect();
+        let found = store.pending_in(&browsers, at(now)).await.unwrap();
+        found.into_iter().map(|pending| pending.request_id).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&[1], 8).await, ["_2", "_3", "_4", "_5", "_6"], "the newest last");
+    assert_eq!(of(&[2, 9], 8).await, ["_7"]);
+    assert!(of(&[], 8).await.is_empty());
+    assert_eq!(of(&[1, 2], 3605).await, ["_6", "_7"], "those that are not too old");
 }
 
 async fn a_login_is_followed_by_the_browsers_others(store: &dyn Store) {

@@ -195,6 +195,13 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.pending.lock().get(request_id, now).cloned()) })
     }
 
+    fn pending_in<'a>(&'a self, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Vec<PendingLogin>> {
+        Box::pin(async move {
+            let pending = self.pending.lock();
+            Ok(browsers.iter().flat_map(|browser| pending.of(browser, now)).cloned().collect())
+        })
+    }
+
     fn take_pending<'a>(
         &'a self,
         request_id: &'a str,

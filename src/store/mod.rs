@@ -135,6 +135,9 @@ pub trait Store: Send + Sync {
     /// A pending login that is not too old.
     fn pending<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogin>>;
 
+    /// The pending logins of these browsers that are not too old, the newest last.
+    fn pending_in<'a>(&'a self, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Vec<PendingLogin>>;
+
     /// Takes it: of all who ask, one gets it. In the same step it becomes a [`FinishedLogin`] that names the session it will
     /// lead to, so that whoever comes second finds one or the other; and that session becomes the `previous` one of the browser's
     /// other pending logins, so that the last of several tabs leaves one session and not as many as there are tabs.

@@ -1,19 +1,25 @@
-//! The assertion consumer service: takes what the browser posts from the IdP (Bindings 3.5, Profiles 4.1.4).
+//! The assertion consumer service: takes what the browser brings from the IdP (Bindings 3.5, 3.6, Profiles 4.1.4).
 
-use http::{HeaderMap, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::{debug, error, info, warn};
 
 use super::context::RequestContext;
 use super::endpoints::{Call, at_most_one};
 use super::pages::{Forms, TestPage, page, redirect};
 use super::{Problem, Reply, SessionCookie, Site, refusal};
-use crate::login::{Fault, Finished, Posted, Refusal, SignedIn, TestReport};
+use crate::login::{Carried, Fault, Finished, Posted, Refusal, SignedIn, TestReport};
 use crate::token::PlainToken;
 
-/// `POST /acs`, `POST /acs/{idp}` and every other assertion consumer service.
+/// `POST /acs`, `POST /acs/{idp}` and every other assertion consumer service; by `GET` for artifacts.
 pub(super) async fn consume(site: &Site, call: &Call, idp: Option<String>) -> Reply {
     let posted = match read(site, call, idp).await {
         Ok(posted) => posted,
+        Err(Problem::MethodNotAllowed) => {
+            let mut reply = call.refuse(site, Problem::MethodNotAllowed);
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            return reply;
+        }
         Err(problem) => return call.refuse(site, problem),
     };
     let parts = &site.parts;
@@ -38,12 +44,21 @@ pub(super) async fn consume(site: &Site, call: &Call, idp: Option<String>) -> Re
 }
 
 async fn read(site: &Site, call: &Call, idp: Option<String>) -> Result<Posted, Problem> {
-    let fields = call.form().await?;
-    let response = at_most_one(&fields, "SAMLResponse")?;
-    let response = response.ok_or(Problem::BadRequest("This address takes the answer of an identity provider."))?;
+    let fields = match call.method {
+        Method::POST => call.form().await?,
+        Method::GET => call.query()?,
+        _ => return Err(Problem::MethodNotAllowed),
+    };
+    let carried = match (at_most_one(&fields, "SAMLResponse")?, at_most_one(&fields, "SAMLart")?) {
+        // A response by Redirect is none (Profiles 4.1.2): it would lie in the logs of every proxy.
+        (Some(response), None) if call.method == Method::POST => Carried::Response(response),
+        (None, Some(artifact)) => Carried::Artifact(artifact),
+        _ if call.method == Method::GET => return Err(Problem::MethodNotAllowed),
+        _ => return Err(Problem::BadRequest("This address takes the answer of an identity provider.")),
+    };
     let cookies = &site.parts.cookies;
     Ok(Posted {
-        response,
+        carried,
         relay_state: at_most_one(&fields, "RelayState")?,
         idp,
         browsers: cookies.browsers(&call.headers).iter().map(PlainToken::hash).collect(),

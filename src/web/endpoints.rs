@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, FromRequest, Path, Query, State};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Form, Router};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -49,10 +49,11 @@ impl Endpoints {
                     .post(async |State(site): Shared, Extension(call): This| choosing::by_address(&site, &call).await),
             )
             .route("/test", get(async |State(site): Shared, Extension(call): This| sign_in::test(&site, &call).await))
-            .route("/acs", post(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
+            // Which methods, it decides itself: by GET only artifacts come.
+            .route("/acs", any(async |State(site): Shared, Extension(call): This| acs::consume(&site, &call, None).await))
             .route(
                 "/acs/{idp}",
-                post(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
+                any(async |State(site): Shared, Extension(call): This, Path(idp): Path<String>| {
                     acs::consume(&site, &call, Some(idp)).await
                 }),
             )

@@ -18,12 +18,12 @@ url = "{upstream}"
 
 [sp]
 entity_id = "{entity_id}"
-keys = [{{ key = "sp.key", certificate = "sp.crt" }}]
+keys = [{keys}]
 {sp_more}
 
 [[idp]]
 id = "corp"
-metadata_file = "{idp_metadata}"
+{idp_source} = "{idp_metadata}"
 request_binding = "{binding}"
 {idp_more}
 
@@ -72,11 +72,14 @@ class Gateway:
             "binding": "auto",
             "tenant_attribute": "department",
             "tenant_required": "false",
+            "keys": '{ key = "sp.key", certificate = "sp.crt" }',
             "sp_more": "",
             "idp_more": "",
         }
+        values.update(changes)
+        source = "metadata_url" if "://" in values["idp_metadata"] else "metadata_file"
         path = self.home / name
-        path.write_text(CONFIG.format(**{**values, **changes}))
+        path.write_text(CONFIG.format(idp_source=source, **values))
         return path
 
     def metadata_with_another_certificate(self):
@@ -105,5 +108,13 @@ class Gateway:
     def start(self):
         """Serves, once `samlgate check` finds nothing to complain about."""
         self.run("check", "--config", self.config)
+        log = self.processes.logs / "samlgate.log"
+        self.log_begins = log.stat().st_size if log.exists() else 0
         self.process = self.processes.start("samlgate", [self.binary, "run", "--config", self.config])
         wait_for("samlgate", lambda: answers(f"http://127.0.0.1:{self.ops_port}/readyz"))
+
+    def said(self):
+        """What it has logged since it was started."""
+        with open(self.processes.logs / "samlgate.log", "rb") as log:
+            log.seek(self.log_begins)
+            return log.read().decode(errors="replace")

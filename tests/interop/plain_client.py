@@ -45,7 +45,10 @@ class PlainClient:
         page = answer.read().decode(errors="replace")
         for cookie in answer.headers.get_all("Set-Cookie") or []:
             name, _, value = cookie.split(";")[0].partition("=")
-            jar[name.strip()] = value.strip()
+            if "max-age=0" in cookie.lower():
+                jar.pop(name.strip(), None)
+            else:
+                jar[name.strip()] = value.strip()
         location = answer.headers.get("Location")
         connection.close()
         return answer.status, location and urllib.parse.urljoin(url, location), page

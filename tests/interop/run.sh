@@ -4,8 +4,8 @@
 # Then the demo, tried by a person as it asks to be (demo.py), and the matrix of SimpleSAMLphp's settings (matrix.py); with --all
 # the matrix of samlp (npm) and Keycloak (Maven) too, which are downloaded once.
 #   SAMLGATE=path/to/samlgate   another binary than target/debug/samlgate; DEMO=path likewise
-# Needs the packages of `scripts/install-packages.sh test`. Everything runs on free loopback ports and in a temporary
-# folder, and ends with this script; screenshots of what the person saw stay in target/interop/screenshots.
+# Needs the packages of `scripts/install-packages.sh test`, with --all those of `interop` too. Everything runs on free loopback
+# ports and in a temporary folder, and ends with this script; screenshots of what the person saw stay in target/interop/screenshots.
 set -euo pipefail
 matrix=(simplesamlphp)
 case "${1:-}" in

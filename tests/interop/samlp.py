@@ -39,6 +39,7 @@ class Samlp:
         self.base = f"http://{self.host}"
         self.entity_id = f"{self.base}/metadata"
         self.sso = f"{self.base}/sso"
+        self.slo = f"{self.base}/slo"
         self.home = home
         home.mkdir()
         subprocess.run(
@@ -70,10 +71,11 @@ class Samlp:
     def register(self, sp_metadata, variant):
         """Makes the service provider known, with what the variant is about."""
         certificate = lambda use: pem(re.search(rf'<md:KeyDescriptor use="{use}">.*?<ds:X509Certificate>([^<]+)<', sp_metadata, re.S)[1])
-        self.settings.update(sign=variant.sign, encrypt=variant.encrypt, nameid=variant.nameid)
+        self.settings.update(sign=variant.sign, encrypt=variant.encrypt, nameid=variant.nameid, binding=variant.binding)
         self.settings["sp"] = {
             "entity": re.search(r'entityID="([^"]+)"', sp_metadata)[1],
             "acs": re.search(r'<md:AssertionConsumerService [^>]*Location="([^"]+)"', sp_metadata)[1],
+            "slo": re.search(r'<md:SingleLogoutService [^>]*Location="([^"]+)"', sp_metadata)[1],
             "signing": certificate("signing"),
             "encryption": certificate("encryption"),
         }
@@ -82,6 +84,10 @@ class Samlp:
     def magic_url(self, sp_entity_id, relay_state):
         """What a portal's tile links to."""
         return f"{self.base}/unsolicited?{urllib.parse.urlencode({'RelayState': relay_state})}"
+
+    def logout_url(self):
+        """Where a person signs out of the IdP itself."""
+        return self.slo
 
 
 def pem(base64):

@@ -38,6 +38,7 @@ $metadata['{entity_id}'] = [
     ],
     'sign.logout' => true, 'validate.logout' => true, 'redirect.sign' => true, 'redirect.validate' => true,
     'saml20.sign.assertion' => {sign_assertion}, 'saml20.sign.response' => {sign_response}, 'validate.authnrequest' => true,
+    'saml20.sendartifact' => true, // to those who ask for it
     'assertion.encryption' => {encrypt}, // AES-128-CBC; this version has no other
     'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#{algorithm}',
     'authproc' => [
@@ -59,6 +60,8 @@ class SimpleSamlPhp:
         Variant("response signed, by POST", sign="response", nameid="email", binding="post"),
         Variant("both signed, transient name", sign="both", nameid="transient"),
         Variant("both signed with SHA-512, by POST", sign="both", algorithm="rsa-sha512", binding="post"),
+        Variant("by artifact, assertion signed", sign="assertion", artifact=True),
+        Variant("by artifact, both signed, requests by POST", sign="both", artifact=True, binding="post"),
         Variant("AES-128 CBC, both signed", encrypt="aes128-cbc", compat=["aes-cbc"]),
         Variant("AES-128 CBC, assertion signed", sign="assertion", encrypt="aes128-cbc", compat=["aes-cbc"]),
         Variant("AES-128 CBC, response signed", sign="response", encrypt="aes128-cbc", compat=["aes-cbc"], nameid="email", binding="post"),
@@ -70,6 +73,7 @@ class SimpleSamlPhp:
         self.base = f"http://{self.host}"
         self.entity_id = f"{self.base}/saml2/idp/metadata.php"
         self.sso = f"{self.base}/saml2/idp/SSOService.php"
+        self.slo = f"{self.base}/saml2/idp/SingleLogoutService.php"
         self.home = home
         for folder in ("cert", "data", "tmp", "metadata"):
             (home / folder).mkdir(parents=True)
@@ -117,8 +121,9 @@ class SimpleSamlPhp:
             sp_metadata = sp_metadata.replace('WantAssertionsSigned="true"', 'WantAssertionsSigned="false"')
         (self.home / "sp.xml").write_text(sp_metadata)
 
-    def logout_url(self, then):
+    def logout_url(self, then=None):
         """Where a person signs out of the IdP itself, and where they land afterwards."""
+        then = then or f"{self.base}/saml2/idp/metadata.php?output=xhtml"
         return f"{self.base}/saml2/idp/initSLO.php?{urllib.parse.urlencode({'RelayState': then})}"
 
     def magic_url(self, sp_entity_id, relay_state):

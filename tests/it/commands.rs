@@ -267,6 +267,21 @@ fn explain_takes_what_an_operator_has_at_hand() {
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
+/// What an IdP handed out for an artifact, saved by whoever looks after it.
+#[test]
+fn explain_takes_an_answer_to_an_artifact() {
+    let folder = Folder::new();
+    let config = folder.path("samlgate.toml");
+    let saved = |message: &str| FakeIdp::new(IDP).artifact_response("_whatever", message).envelope();
+    let (status, text, json) = explain(&folder, &config, &saved(&response().build()), &["--at", AT]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("an IdP's answer to an artifact") && json["accepted"] == true, "{text}");
+    let (status, text, json) = explain(&folder, &config, &saved(&response().unsigned().build()), &["--at", AT]);
+    assert_eq!((status, json["reason"].as_str()), (Some(1), Some("signature_missing")), "{text}");
+    let (status, text, json) = explain(&folder, &config, &saved(""), &["--at", AT]);
+    assert_eq!((status, json["reason"].as_str()), (Some(1), Some("artifact_unknown")), "{text}");
+}
+
 #[test]
 fn explain_says_in_plain_words_what_is_wrong() {
     let folder = Folder::new();

@@ -35,6 +35,7 @@ fn sp(keys: &[(&str, &str)]) -> ServiceProvider {
         sign_requests: false,
         name_id_format: NameIdFormat::Email,
         slo_url: Some(SLO.to_owned()),
+        takes_artifacts: false,
     }
 }
 

@@ -9,6 +9,8 @@
 #![allow(unreachable_pub, reason = "a test binary has no one to reach it")]
 
 mod architecture;
+mod artifacts;
+mod artifacts_forged;
 mod attacks;
 mod choosing;
 mod commands;
@@ -16,6 +18,7 @@ mod desync;
 mod encryption;
 mod end_to_end;
 mod endpoints;
+mod explain_logout;
 mod fake_idp;
 mod http_targets;
 mod identity_headers;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use samlgate::clock::Timestamp;
 use samlgate::metadata::board::State;
-use samlgate::metadata::{Board, Client, Kept, MetadataUrl, Place, Source, Template, Watched, WatchedParts};
+use samlgate::metadata::{Board, Kept, MetadataUrl, Place, Source, Template, Watched, WatchedParts};
+use samlgate::outbound::Client;
 use samlgate::saml::{IdentityProvider, TrustedCertificate};
 use samlgate::token::SystemEntropy;
 
@@ -394,7 +395,7 @@ async fn tls_is_checked() {
     let trusting = Client::trusting(roots);
     let get = async |client: &Client, host: &str| {
         let url = MetadataUrl::parse(&format!("https://{host}:{port}/"), None).unwrap();
-        client.get(&url, &Default::default(), Duration::from_secs(10)).await.map(drop).map_err(|error| error.code())
+        client.get(url.web(), &Default::default(), Duration::from_secs(10)).await.map(drop).map_err(|error| error.code())
     };
     assert_eq!(get(&trusting, "localhost").await, Ok(()));
     assert_eq!(get(&trusting, "127.0.0.1").await, Err("fetch_tls"));

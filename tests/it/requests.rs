@@ -33,6 +33,7 @@ fn sp(keys: &[(&str, &str)]) -> ServiceProvider {
         sign_requests: !keys.is_empty(),
         name_id_format: NameIdFormat::Email,
         slo_url: None,
+        takes_artifacts: false,
     }
 }
 

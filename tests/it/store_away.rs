@@ -70,6 +70,9 @@ impl Store for Away {
     fn pending<'a>(&'a self, _: &'a str, _: Timestamp) -> Answer<'a, Option<PendingLogin>> {
         away()
     }
+    fn pending_in<'a>(&'a self, _: &'a [HashedToken], _: Timestamp) -> Answer<'a, Vec<PendingLogin>> {
+        away()
+    }
     fn take_pending<'a>(&'a self, _: &'a str, _: Option<HashedToken>, _: Timestamp) -> Answer<'a, Option<PendingLogin>> {
         away()
     }

@@ -1,11 +1,12 @@
-//! A response, as a stranger posts it who has many that are genuine. Two octets choose whose it is to be and which engine is asked
-//! first.
+//! A response, as a stranger posts it who has many that are genuine, or as an IdP hands it out for an artifact. Two octets choose
+//! whose it is to be, which engine is asked first, and which of the ways it comes.
 //!
 //! - A first look never panics, and sees whatever verification believes.
 //! - The engines agree, in either order.
 //! - What they believe was signed by a trusted key in some vector, octet for octet: nothing else can be.
 //! - Whoever is accepted is the one that an independent reader finds in these octets, or (encrypted) somebody that some vector says.
 
+use samlgate::saml::artifact::response_in;
 use samlgate::saml::both_engines::{Message, Outcome, ask};
 use samlgate::saml::peek;
 
@@ -18,6 +19,16 @@ pub(crate) fn run(input: &[u8]) {
     let [choice, first, octets @ ..] = input else { return };
     let world = World::get();
     let context = world.context(*choice);
+    let opened;
+    let octets = match by_artifact(*first) {
+        false => octets,
+        true => {
+            context.open(octets);
+            let Some(Ok(inner)) = response_in(octets) else { return };
+            opened = inner;
+            &opened
+        }
+    };
     let envelope = peek(octets);
     let outcome = match ask(octets, Message::Response, &context.anchors, context.compat, order(*first)) {
         Ok(outcome) => outcome,
@@ -45,15 +56,46 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
+/// Whether it is the answer to an artifact.
+fn by_artifact(choice: u8) -> bool {
+    choice & 2 != 0
+}
+
+/// What an IdP answers that holds this response.
+fn in_envelope(response: &[u8]) -> Vec<u8> {
+    let (before, after) = (
+        "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body><q:ArtifactResponse \
+         xmlns:q=\"urn:oasis:names:tc:SAML:2.0:protocol\" ID=\"_answer\" Version=\"2.0\" IssueInstant=\"2026-03-01T12:00:00Z\" \
+         InResponseTo=\"_resolve\"><q:Status><q:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:Success\"/></q:Status>",
+        "</q:ArtifactResponse></e:Body></e:Envelope>",
+    );
+    let text = String::from_utf8_lossy(response);
+    let text = text.trim_start_matches('\u{feff}');
+    let text = match text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) {
+        Some((_, rest)) => rest,
+        None => text,
+    };
+    format!("{before}{}{after}", text.trim()).into_bytes()
+}
+
 fn must_be_known(world: &World, identity: &Identity) {
     assert!(world.knows(identity), "nobody was ever asserted to be {identity:?}");
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let world = World::get();
-    let front = |context: usize, at: usize| [context as u8, at as u8];
+    let front = |context: usize, at: usize| [context as u8, at as u8 & 1];
     let mut seeds: Vec<_> =
         world.responses.iter().enumerate().map(|(at, known)| behind(&front(known.context, at), &known.octets)).collect();
+    let by_artifact = world.responses.iter().enumerate().filter(|(_, known)| known.octets.len() < crate::LARGEST / 2);
+    seeds.extend(by_artifact.map(|(at, known)| {
+        let [context, first] = front(known.context, at);
+        behind(&[context, first | 2], &in_envelope(&known.octets))
+    }));
+    // One that is signed as a whole, too.
+    let idp = crate::fake_idp::FakeIdp::new("https://idp.example/metadata");
+    let whole = idp.artifact_response("_resolve", &idp.response().ids("_response", "_assertion").build()).envelope();
+    seeds.push(behind(&[0, 2], whole.as_bytes()));
     // As expensive as it gets: before the signature, in an unsigned Response around a signed assertion, and in what is signed.
     let signed = crate::fake_idp::FakeIdp::new("https://idp.example/metadata").response().ids("_response", "_assertion").build();
     for (from, to) in [

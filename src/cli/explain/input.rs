@@ -1,4 +1,4 @@
-//! The forms in which an operator has a response: XML, base64, or the body that the browser posted.
+//! The forms in which an operator has a message: XML, base64, the body that the browser posted, or the address that it went to.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::saml::SamlError;
 use crate::saml::bindings::decode_response;
+use crate::saml::logout::{MessageKind, is_deflated_query};
 
 /// Most that is read: more than any response that is accepted, so that "too large" is said by the rule for it.
 const MOST: u64 = 4 * 1024 * 1024;
@@ -28,7 +29,16 @@ pub(super) fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// Why there is no XML in the input.
+/// A message, by what the input looks like.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// XML, and the form field that it came in, if it came in one.
+    Xml(Vec<u8>, Option<MessageKind>),
+    /// The query of an address, with a message by the Redirect binding.
+    Query(String),
+}
+
+/// Why there is no message in the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InputError {
     /// The field is no message.
@@ -59,24 +69,47 @@ impl InputError {
     }
 }
 
-/// The XML, by what the input looks like. Editors and shells may have written it as UTF-16, or with a byte order mark.
-pub(super) fn decode(octets: &[u8]) -> Result<Vec<u8>, InputError> {
+/// The message. Editors and shells may have written it as UTF-16, or with a byte order mark.
+pub(super) fn decode(octets: &[u8]) -> Result<Input, InputError> {
     let text = from_utf16(octets).map(String::into_bytes);
     let octets = text.as_deref().unwrap_or(octets);
     let octets = octets.strip_prefix("\u{feff}".as_bytes()).unwrap_or(octets).trim_ascii();
     if octets.starts_with(b"<") {
-        return Ok(octets.to_vec());
+        return Ok(Input::Xml(octets.to_vec(), None));
     }
     let text = std::str::from_utf8(octets).map_err(|_| InputError::Message(SamlError::NotBase64))?;
-    let encoded = match (field(text, "SAMLResponse")?, field(text, "RelayState")?) {
+    if let Some(query) = query_of_address(text).or_else(|| is_signed_query(text).then_some(text)) {
+        return Ok(Input::Query(query.to_owned()));
+    }
+    let (response, request) = (field(text, "SAMLResponse")?, field(text, "SAMLRequest")?);
+    field(text, "RelayState")?;
+    let (encoded, kind) = match (response, request) {
         // A `+` that was not escaped when the body was copied: base64 has no spaces.
-        (Some(field), _) => field.replace(' ', "+"),
-        (None, _) => text.to_owned(),
+        (Some(field), _) => (field.replace(' ', "+"), Some(MessageKind::Response)),
+        (None, Some(field)) => (field.replace(' ', "+"), Some(MessageKind::Request)),
+        (None, None) => (text.to_owned(), None),
     };
     if encoded.trim().is_empty() {
         return Err(InputError::NoResponse);
     }
-    decode_response(&encoded).map_err(InputError::Message)
+    let decoded = decode_response(&encoded).map_err(InputError::Message)?;
+    // What is compressed came by the Redirect binding.
+    if kind.is_some() && is_deflated_query(text) {
+        return Ok(Input::Query(text.to_owned()));
+    }
+    Ok(Input::Xml(decoded, kind))
+}
+
+/// The query of a whole address, or of the path and query that logs have.
+fn query_of_address(text: &str) -> Option<&str> {
+    let is_address = ["https://", "http://", "/"].iter().any(|start| text.starts_with(start));
+    let (_, query) = text.split_once('?').filter(|_| is_address)?;
+    query.split(|character: char| character == '#' || character.is_whitespace()).next()
+}
+
+/// A query without the address. Forms have neither parameter.
+fn is_signed_query(text: &str) -> bool {
+    text.split('&').filter_map(|pair| pair.split_once('=')).any(|(name, _)| name == "SigAlg" || name == "Signature")
 }
 
 /// Text in UTF-16 of either order, by its byte order mark.
@@ -109,6 +142,13 @@ fn field(body: &str, name: &'static str) -> Result<Option<String>, InputError> {
 mod tests {
     use super::*;
 
+    fn xml(input: &[u8]) -> Vec<u8> {
+        match decode(input).unwrap() {
+            Input::Xml(octets, _) => octets,
+            Input::Query(query) => panic!("{query}"),
+        }
+    }
+
     #[test]
     fn takes_xml_base64_and_form_bodies() {
         for input in [
@@ -119,7 +159,7 @@ mod tests {
             "SAMLResponse=PGEvPg%3D%3D&RelayState=x",
             "RelayState=x&SAMLResponse=PGEvPg==",
         ] {
-            assert_eq!(decode(input.as_bytes()).unwrap(), b"<a/>", "{input}");
+            assert_eq!(xml(input.as_bytes()), b"<a/>", "{input}");
         }
         assert_eq!(decode(b"!").unwrap_err(), InputError::Message(SamlError::NotBase64));
         assert_eq!(decode(&[0xff]).unwrap_err(), InputError::Message(SamlError::NotBase64));
@@ -130,10 +170,10 @@ mod tests {
     fn editors_and_shells_leave_their_marks() {
         for text in ["<a/>", "PGEvPg==", "SAMLResponse=PGEvPg%3D%3D", "\r\nPGEvPg==\r\n"] {
             let marked = format!("\u{feff}{text}");
-            assert_eq!(decode(marked.as_bytes()).unwrap(), b"<a/>", "{text}");
+            assert_eq!(xml(marked.as_bytes()), b"<a/>", "{text}");
             let little: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
             let big: Vec<u8> = marked.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            assert_eq!((decode(&little).unwrap(), decode(&big).unwrap()), (b"<a/>".to_vec(), b"<a/>".to_vec()), "{text}");
+            assert_eq!((xml(&little), xml(&big)), (b"<a/>".to_vec(), b"<a/>".to_vec()), "{text}");
         }
     }
 
@@ -150,6 +190,23 @@ mod tests {
 
     #[test]
     fn a_plus_sign_survives_either_way_of_copying() {
-        assert_eq!(decode(b"SAMLResponse=Pj4%2B").unwrap(), decode(b"SAMLResponse=Pj4+").unwrap());
+        assert_eq!(xml(b"SAMLResponse=Pj4%2B"), xml(b"SAMLResponse=Pj4+"));
+    }
+
+    #[test]
+    fn knows_the_redirect_binding_by_the_address_or_the_signature() {
+        let query = "SAMLRequest=abc%3D&RelayState=x&SigAlg=y&Signature=z";
+        for input in [
+            query.to_owned(),
+            format!("https://app.example/_samlgate/slo?{query}#top"),
+            format!("/_samlgate/slo?{query} HTTP/1.1"),
+        ] {
+            assert_eq!(decode(input.as_bytes()).unwrap(), Input::Query(query.to_owned()), "{input}");
+        }
+        // Without a signature it is known by the compression; this is `<a/>` in a stored block.
+        let unsigned = "SAMLRequest=AQQA%2B%2F88YS8%2B";
+        assert_eq!(decode(unsigned.as_bytes()).unwrap(), Input::Query(unsigned.to_owned()));
+        let posted = Input::Xml(b"<a/>".to_vec(), Some(MessageKind::Request));
+        assert_eq!(decode(b"SAMLRequest=PGEvPg%3D%3D&RelayState=x").unwrap(), posted);
     }
 }

@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::Verdict;
+use super::logout::Seen;
 use crate::identity::Identity;
 use crate::saml::VerifiedAssertion;
+use crate::saml::logout::{LogoutMessage, LogoutStatus};
 
 /// For people. Values that the IdP sent are shown escaped.
 pub(super) fn text(verdict: &Verdict<'_>) -> String {
@@ -26,6 +28,9 @@ pub(super) fn text(verdict: &Verdict<'_>) -> String {
     }
     if let Some(assertion) = &verdict.assertion {
         subject(&mut text, assertion);
+    }
+    if let Some(seen) = &verdict.logout {
+        logout(&mut text, seen);
     }
     if let Some(identity) = &verdict.identity {
         text.push_str("\nThe application would see:\n");
@@ -46,6 +51,34 @@ fn subject(text: &mut String, assertion: &VerifiedAssertion) {
     for attribute in assertion.attributes() {
         let _ = writeln!(text, "  {:?} = {:?}", attribute.name, attribute.values);
     }
+}
+
+fn logout(text: &mut String, seen: &Seen) {
+    let kind = seen.kind.map_or("message", |kind| kind.element());
+    let _ = writeln!(text, "\nA {kind} for the single logout service, by {}.", seen.binding);
+    match &seen.verified {
+        Some(LogoutMessage::Request(request)) => {
+            let name_id = request.name_id();
+            let format = name_id.format.as_deref().unwrap_or("no format");
+            let which = match request.session_indexes() {
+                [] => "all sessions".to_owned(),
+                indexes => format!("the sessions with SessionIndex {indexes:?}, and those without any"),
+            };
+            let _ = writeln!(text, "It ends {which} of NameID {:?} ({format}), once.", name_id.value);
+        }
+        Some(LogoutMessage::Response(response)) => {
+            let how =
+                if response.status().is_complete() { "the IdP has ended everything" } else { "the IdP has not ended everything" };
+            let _ =
+                writeln!(text, "It answers the request {:?}: {how} ({}).", response.in_response_to(), status(response.status()));
+        }
+        None => {}
+    }
+}
+
+fn status(status: &LogoutStatus) -> String {
+    let parts = [Some(&status.top), status.second.as_ref(), status.message.as_ref()];
+    parts.into_iter().flatten().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn fields(identity: &Identity) -> Vec<(String, String)> {
@@ -77,7 +110,7 @@ pub(super) fn json(verdict: &Verdict<'_>) -> String {
         }
         None => verdict.notes.first().cloned().unwrap_or_else(|| "accepted".to_owned()),
     };
-    let value = json!({
+    let mut value = json!({
         "accepted": accepted,
         "reason": verdict.refused.as_ref().map(|(code, _)| *code),
         "detail": detail,
@@ -87,7 +120,27 @@ pub(super) fn json(verdict: &Verdict<'_>) -> String {
         "identity": verdict.identity.as_ref().map(identity_json),
         "checks": checks,
     });
+    if let (Some(seen), Some(object)) = (&verdict.logout, value.as_object_mut()) {
+        object.insert("logout".to_owned(), logout_json(seen));
+    }
     format!("{value:#}")
+}
+
+fn logout_json(seen: &Seen) -> Value {
+    let (request, response) = match &seen.verified {
+        Some(LogoutMessage::Request(request)) => (Some(request), None),
+        Some(LogoutMessage::Response(response)) => (None, Some(response)),
+        None => (None, None),
+    };
+    json!({
+        "message": seen.kind.map(|kind| kind.element()),
+        "binding": seen.binding,
+        "name_id": request.map(|request| &request.name_id().value),
+        "format": request.map(|request| &request.name_id().format),
+        "session_indexes": request.map(|request| request.session_indexes()),
+        "in_response_to": response.map(|response| response.in_response_to()),
+        "status": response.map(|response| &response.status().top),
+    })
 }
 
 fn subject_json(assertion: &VerifiedAssertion) -> Value {

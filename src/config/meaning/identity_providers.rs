@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::metadata_sources::Signers;
 use super::{Work, choosing, metadata_sources};
-use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord};
+use crate::config::sections::{IdpInitiatedWord, IdpSection, RequestBindingWord, ResponseBindingWord};
 use crate::metadata::{Source, Template};
 use crate::saml::{
-    Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, TrustedCertificate, read_idp,
-    read_signed_idp,
+    Binding, Compat, IdentityProvider, IdpInitiated, IdpMetadata, MetadataError, RequestBinding, ResponseBinding,
+    TrustedCertificate, read_idp, read_signed_idp,
 };
 
 /// Longest short name: it stands in URLs and metrics.
@@ -80,6 +80,9 @@ fn template(section: &IdpSection, id: &str, compat: Compat, sign_requests: bool)
         idp.warnings.extend(unsigned_requests(&idp, sign_requests));
         match missing_binding(&idp) {
             Some(name) => Err(format!("the IdP takes no login requests by {name}, which request_binding demands")),
+            None if nowhere_to_resolve(&idp) => {
+                Err("the IdP has no artifact resolution service for SOAP by https, which response_binding demands".to_owned())
+            }
             None => Ok(idp),
         }
     })
@@ -209,6 +212,10 @@ fn idp(section: &IdpSection, id: String, metadata: IdpMetadata, compat: Compat) 
             RequestBindingWord::Redirect => RequestBinding::Redirect,
             RequestBindingWord::Post => RequestBinding::Post,
         },
+        response_binding: match section.response_binding {
+            ResponseBindingWord::Post => ResponseBinding::Post,
+            ResponseBindingWord::Artifact => ResponseBinding::Artifact,
+        },
         compat,
         clock_skew: section.clock_skew.get(),
         max_age: section.max_age.get(),
@@ -228,6 +235,11 @@ fn judge(idp: &IdentityProvider, key: &str, sign_requests: bool, work: &mut Work
     }
     if let Some(name) = missing_binding(idp) {
         work.report.problem(format!("{key}.request_binding"), format!("the IdP takes no login requests by {name}; use \"auto\""));
+    }
+    if nowhere_to_resolve(idp) {
+        let what = "is artifact, but the IdP's metadata has no ArtifactResolutionService for SOAP by https; use \"post\", or metadata \
+                    that has one";
+        work.report.problem(format!("{key}.response_binding"), what);
     }
     if let Some(what) = unsigned_requests(idp, sign_requests) {
         work.report.warning("sp.sign_requests", what);
@@ -282,4 +294,9 @@ fn missing_binding(idp: &IdentityProvider) -> Option<&'static str> {
         RequestBinding::Post => (Binding::Post, "HTTP-POST"),
     };
     (!idp.sso.iter().any(|endpoint| endpoint.binding == binding)).then_some(name)
+}
+
+/// Whether artifacts are asked for that nobody would resolve.
+fn nowhere_to_resolve(idp: &IdentityProvider) -> bool {
+    idp.response_binding == ResponseBinding::Artifact && idp.resolution.is_empty()
 }

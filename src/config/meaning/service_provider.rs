@@ -5,7 +5,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::{Work, own_paths};
 use crate::config::problems::Report;
-use crate::config::sections::SpSection;
+use crate::config::sections::{IdpSection, ResponseBindingWord, SpSection};
 use crate::public_url::PublicUrl;
 use crate::saml::{IdentityProvider, NameIdFormat, ServiceProvider, SpKey};
 
@@ -62,6 +62,7 @@ pub(super) fn of(
         sign_requests: section.sign_requests,
         name_id_format: name_id_format?,
         slo_url: None,
+        takes_artifacts: false,
     };
     // Logout messages are always signed, so without a key there is no service to publish.
     let can_sign = sp.signing_key().is_some();
@@ -70,6 +71,21 @@ pub(super) fn of(
             .problem("sp.slo_url", "needs a key: logout messages are always signed. Run `samlgate keygen` and set sp.keys");
     }
     Some(ServiceProvider { slo_url: slo_url.filter(|_| can_sign), ..sp })
+}
+
+/// Whether it takes artifacts, which it does when an IdP is asked for them.
+pub(super) fn with_artifacts(sp: ServiceProvider, idps: &[IdpSection], report: &mut Report) -> ServiceProvider {
+    let mut takes_artifacts = false;
+    for (at, idp) in idps.iter().enumerate() {
+        if idp.response_binding == ResponseBindingWord::Artifact {
+            takes_artifacts = true;
+            if sp.signing_key().is_none() {
+                let what = "is artifact, which needs a key: what asks for a response is always signed. Run `samlgate keygen` and set sp.keys";
+                report.problem(format!("idp.{at}.response_binding"), what);
+            }
+        }
+    }
+    ServiceProvider { takes_artifacts, ..sp }
 }
 
 fn keys(section: &SpSection, work: &mut Work<'_>) -> Vec<SpKey> {

@@ -80,6 +80,8 @@ pub(in crate::config) struct IdpSection {
     pub(in crate::config) idp_initiated: IdpInitiatedWord,
     /// How login requests travel.
     pub(in crate::config) request_binding: RequestBindingWord,
+    /// How responses come: in the browser's form, or by an artifact for which samlgate asks the IdP itself.
+    pub(in crate::config) response_binding: ResponseBindingWord,
     /// Weaknesses this IdP needs: sha1, aes-cbc, rsa-1.5, no-audience, empty-reference.
     pub(in crate::config) compat: Vec<String>,
     /// How far the IdP's clock may be off.
@@ -109,6 +111,7 @@ impl Default for IdpSection {
             refresh: Span::seconds(3600),
             idp_initiated: IdpInitiatedWord::Restart,
             request_binding: RequestBindingWord::Auto,
+            response_binding: ResponseBindingWord::Post,
             compat: Vec::new(),
             clock_skew: Span::seconds(60),
             max_age: Span::seconds(300),
@@ -140,4 +143,14 @@ pub(in crate::config) enum RequestBindingWord {
     Redirect,
     /// HTTP-POST.
     Post,
+}
+
+/// How responses come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ResponseBindingWord {
+    /// HTTP-POST.
+    Post,
+    /// HTTP-Artifact.
+    Artifact,
 }

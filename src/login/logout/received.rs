@@ -9,8 +9,8 @@ use crate::login::{Login, another_issuer, still_valid};
 use crate::return_path::ReturnPath;
 use crate::saml::logout::{
     AnswerParts, AnswerStatus, LogoutEnvelope, LogoutError, LogoutExpectations, LogoutMessage, LogoutRequest, LogoutStatus,
-    MessageKind, Received, answer, answer_soap, peek, peek_redirect, peek_signed_redirect, peek_soap, verify_post,
-    verify_redirect, verify_soap,
+    MessageKind, Received, answer, answer_soap, attribute_redirect, peek, peek_redirect, peek_soap, verify_post, verify_redirect,
+    verify_soap,
 };
 use crate::saml::{Binding, IdentityProvider, Outgoing, SamlError, decode_response};
 use crate::store::{LogoutMark, PendingLogout, StoreError};
@@ -184,27 +184,12 @@ impl Login {
         Ok(Attributed { idp, message, envelope })
     }
 
-    /// By the Redirect binding the signature comes before everything else, so each IdP's keys are tried. IdPs may share a key;
-    /// the issuer then tells them apart.
     async fn attribute_signed(&self, query: String, now: Timestamp) -> Result<Attributed, LoginError> {
         let idps = self.idps.load_full();
         let work = move || {
-            let mut why = LoginError::from(SamlError::UnknownIssuer(String::new()));
-            for idp in idps.iter() {
-                match peek_signed_redirect(&query, &idp.anchors, idp.compat) {
-                    Ok(envelope) if envelope.issuer.as_ref() == Some(&idp.entity_id) => {
-                        let idp = still_valid(idp, now)?;
-                        return Ok(Attributed { idp, message: Message::Redirect(query), envelope });
-                    }
-                    Ok(envelope) => {
-                        let got = envelope.issuer.unwrap_or_default().chars().take(200).collect();
-                        let expected = idp.entity_id.clone();
-                        why = SamlError::IssuerMismatch { element: envelope.kind.element(), expected, got }.into();
-                    }
-                    Err(error) => why = why.or_better(error),
-                }
-            }
-            Err(why)
+            let (idp, envelope) = attribute_redirect(&query, idps.as_slice())?;
+            let idp = still_valid(idp, now)?;
+            Ok(Attributed { idp, message: Message::Redirect(query), envelope })
         };
         self.workers.reading.run(work).await?
     }
@@ -301,19 +286,5 @@ impl Login {
             Err(error) => Answer::None(error.code()),
         };
         Concluded::AtIdp { idp: idp.id.clone(), saml_request_id: request.id().to_owned(), ended, answer }
-    }
-}
-
-impl LoginError {
-    /// Of what several IdPs' keys led to, the one that says most: a message of an IdP that is known comes before a signature that
-    /// is nobody's.
-    fn or_better(self, other: LogoutError) -> Self {
-        let vague = |error: &Self| {
-            matches!(
-                error,
-                Self::Saml(SamlError::UnknownIssuer(_) | SamlError::SignatureInvalid(_) | SamlError::AlgorithmForbidden(_))
-            )
-        };
-        if vague(&self) { other.into() } else { self }
     }
 }

@@ -2,13 +2,11 @@
 
 use super::error::LogoutError;
 use super::message::MessageKind;
-use crate::saml::error::{SamlError, cut};
+use crate::saml::error::SamlError;
 use crate::saml::guard::Guarded;
 use crate::saml::shape::{refuse_misplaced_signature, signature_in};
+use crate::saml::soap::{self, wrong};
 use crate::saml::xml::{Element, PROTOCOL};
-
-/// SOAP 1.1, which the binding is written for (Bindings 3.2.2).
-pub(super) const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
 /// A logout message whose parts stand where they belong.
 #[derive(Clone, Copy)]
@@ -36,29 +34,8 @@ impl<'d> LogoutShape<'d> {
     /// # Errors
     /// `WrongDocument`, `DuplicateId`, `ForbiddenXml`.
     pub(super) fn in_envelope(guarded: &'d Guarded<'_>) -> Result<Self, LogoutError> {
-        let root = guarded.root()?;
-        if !root.is(SOAP, "Envelope") {
-            return Err(wrong("a SOAP 1.1 Envelope", root));
-        }
-        let parts: Vec<_> = root.children().take(3).collect();
-        let (header, body) = match parts.as_slice() {
-            [body] => (None, *body),
-            [header, body] if header.is(SOAP, "Header") => (Some(*header), *body),
-            _ => return Err(wrong("an Envelope of at most a Header and one Body", root)),
-        };
-        if !body.is(SOAP, "Body") {
-            return Err(wrong("a SOAP 1.1 Body", body));
-        }
-        // SOAP 1.1, 4.2.3: what must be understood, and isn't, must be refused.
-        let demanding = |block: Element<'_>| block.attribute_in(SOAP, "mustUnderstand").is_some_and(|value| value != "0");
-        if let Some(block) = header.and_then(|header| header.children().find(|block| demanding(*block))) {
-            return Err(wrong("no SOAP header that must be understood", block));
-        }
-        let content: Vec<_> = body.children().take(2).collect();
-        match content.as_slice() {
-            [message] => Self::find(root, *message, MessageKind::Request),
-            _ => Err(wrong("a Body of one LogoutRequest", body)),
-        }
+        let message = soap::content(guarded, "a Body of one LogoutRequest")?;
+        Self::find(guarded.root()?, message, MessageKind::Request)
     }
 
     fn find(root: Element<'d>, message: Element<'d>, kind: MessageKind) -> Result<Self, LogoutError> {
@@ -67,7 +44,7 @@ impl<'d> LogoutShape<'d> {
                 MessageKind::Request => "a SAML 2.0 LogoutRequest",
                 MessageKind::Response => "a SAML 2.0 LogoutResponse",
             };
-            return Err(wrong(expected, message));
+            return Err(wrong(expected, message).into());
         }
         if message.attribute("ID").is_none() {
             return Err(SamlError::DuplicateId("the message has none").into());
@@ -75,10 +52,6 @@ impl<'d> LogoutShape<'d> {
         refuse_misplaced(root, message)?;
         Ok(Self { kind, message, signature: signature_in(message)? })
     }
-}
-
-fn wrong(expected: &'static str, got: Element<'_>) -> LogoutError {
-    SamlError::WrongDocument { expected, got: cut(&got.expanded_name()) }.into()
 }
 
 /// No other logout message in the document, and no signature but the message's own.

@@ -2,13 +2,13 @@
 
 use uppsala::XmlWriter;
 
-use super::shape::SOAP;
 use crate::clock::Timestamp;
 use crate::saml::enveloped;
 use crate::saml::keys::SpKey;
 use crate::saml::outgoing::{Head, Message, Outgoing, check_relay_state, send};
 use crate::saml::provider::{Binding, Endpoint, IdentityProvider, RequestBinding, ServiceProvider};
 use crate::saml::request::RequestError;
+use crate::saml::soap::SOAP;
 use crate::saml::verified::NameId;
 
 /// What differs from one logout to the next.

@@ -3,7 +3,8 @@
 use super::entities::{Element, MD};
 use super::error::{MetadataError, shown};
 use super::location::is_absolute_http;
-use crate::saml::provider::{Binding, Endpoint};
+use crate::saml::provider::{Binding, Endpoint, ResolutionService};
+use crate::web_url::WebUrl;
 
 const SAML2: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
 
@@ -46,6 +47,30 @@ pub(super) fn slo(role: &Element, warnings: &mut Vec<String>) -> Vec<Endpoint> {
         .collect()
 }
 
+/// The artifact resolution services that take SOAP, in document order. What they send must come as private as it is asked for, so
+/// one without TLS is skipped; login works without them, so that is only warned of.
+pub(super) fn resolution(role: &Element, warnings: &mut Vec<String>) -> Vec<ResolutionService> {
+    let soap = |element: &&Element| element.attribute("Binding") == Some("urn:oasis:names:tc:SAML:2.0:bindings:SOAP");
+    let mut services: Vec<ResolutionService> = Vec::new();
+    for element in role.children(MD, "ArtifactResolutionService").filter(soap) {
+        let location = element.attribute("Location").unwrap_or_default();
+        let url = WebUrl::parse(location).ok().filter(|url| is_absolute_http(location) && url.is_private());
+        let index = element.attribute("index").and_then(|index| index.trim_ascii().parse::<u16>().ok());
+        match (url, index) {
+            (Some(location), Some(index)) if services.iter().all(|known| known.index != index) => {
+                services.push(ResolutionService { index, location });
+            }
+            (Some(_), _) => {
+                warnings.push("an ArtifactResolutionService was skipped: its index is missing, no number or taken".to_owned())
+            }
+            (None, _) => {
+                warnings.push(format!("an ArtifactResolutionService was skipped: not an https URL: {}", shown(location)));
+            }
+        }
+    }
+    services
+}
+
 fn endpoints<'a>(role: &'a Element, service: &'a str) -> impl Iterator<Item = Endpoint> {
     role.children(MD, service).filter_map(|element| {
         let binding = match element.attribute("Binding") {
@@ -56,4 +81,51 @@ fn endpoints<'a>(role: &'a Element, service: &'a str) -> impl Iterator<Item = En
         let location = element.attribute("Location").unwrap_or_default().to_owned();
         Some(Endpoint { binding, location, response_location: element.attribute("ResponseLocation").map(str::to_owned) })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::Timestamp;
+    use crate::saml::metadata::read_idp;
+
+    const CERTIFICATE: &str = include_str!("../keys/testdata/rsa_2048.crt");
+
+    #[test]
+    fn resolution_services_are_private_and_have_an_index() {
+        let service = |binding: &str, location: &str, index: &str| {
+            format!(
+                "<md:ArtifactResolutionService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:{binding}\" Location=\"{location}\" {index}/>"
+            )
+        };
+        let services = [
+            service("SOAP", "https://idp.test/resolve", "index=\"1\""),
+            service("SOAP", "http://idp.test/resolve", "index=\"2\""),
+            service("SOAP", "http://127.0.0.1:8080/resolve", "index=\"3\""),
+            service("SOAP", "https://idp.test/again", "index=\"1\""),
+            service("SOAP", "https://idp.test/again", ""),
+            service("SOAP", "https://idp.test/again", "index=\"65536\""),
+            service("SOAP", "file:///etc/passwd", "index=\"4\""),
+            service("SOAP", "https://u:p@idp.test/", "index=\"5\""),
+            service("HTTP-POST", "https://idp.test/resolve", "index=\"6\""),
+        ];
+        let certificate: String = CERTIFICATE.lines().filter(|line| !line.starts_with("-----")).collect();
+        let xml = format!(
+            "<md:EntityDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\" entityID=\"https://idp.test\"><md:IDPSSODescriptor \
+             protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\"><md:KeyDescriptor><ds:KeyInfo \
+             xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>\
+             </ds:KeyInfo></md:KeyDescriptor>{}<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST\" \
+             Location=\"https://idp.test/sso\"/></md:IDPSSODescriptor></md:EntityDescriptor>",
+            services.concat()
+        );
+        let idp = read_idp(xml.as_bytes(), None, Timestamp::from_unix(0)).unwrap();
+        let found: Vec<_> = idp.resolution.iter().map(|service| (service.index, service.location.to_string())).collect();
+        let expected = [(1, "https://idp.test/resolve"), (3, "http://127.0.0.1:8080/resolve")];
+        assert_eq!(found, expected.map(|(index, url)| (index, url.to_owned())));
+        assert_eq!(
+            idp.warnings.iter().filter(|warning| warning.contains("ArtifactResolutionService")).count(),
+            6,
+            "{:?}",
+            idp.warnings
+        );
+    }
 }

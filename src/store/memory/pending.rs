@@ -46,6 +46,12 @@ impl PendingLogins {
         self.logins.get(request_id, now)
     }
 
+    /// Those of a browser that are not too old, the newest last.
+    pub(super) fn of(&self, browser: &HashedToken, now: Timestamp) -> impl Iterator<Item = &PendingLogin> {
+        let own = self.of_browser.get(browser).map(Vec::as_slice).unwrap_or_default();
+        own.iter().filter_map(move |request_id| self.logins.get(request_id, now))
+    }
+
     /// Takes one that is not too old. The session that it leads to is the one that the browser's other logins will replace.
     pub(super) fn take(&mut self, request_id: &str, session: Option<HashedToken>, now: Timestamp) -> Option<PendingLogin> {
         self.logins.get(request_id, now)?;

@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, missing_docs, reason = "included by the tests and by the demo, and public in neither")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's tool: what goes wrong ends the test")]
 
+#[path = "fake_idp/artifact.rs"]
+mod artifact;
 #[path = "fake_idp/document.rs"]
 mod document;
 #[path = "fake_idp/encryption.rs"]
@@ -26,6 +28,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use samlgate::clock::Timestamp;
 
+#[allow(unused_imports, reason = "see above")]
+pub use artifact::{ArtifactResponseBuilder, ParsedResolve, parse_artifact_resolve};
 #[allow(unused_imports, reason = "see above")]
 pub use document::{element, without_element};
 #[allow(unused_imports, reason = "see above")]

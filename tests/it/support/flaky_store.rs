@@ -67,6 +67,9 @@ impl Store for Flaky {
     fn pending<'a>(&'a self, request_id: &'a str, now: Timestamp) -> Answer<'a, Option<PendingLogin>> {
         self.inner.pending(request_id, now)
     }
+    fn pending_in<'a>(&'a self, browsers: &'a [HashedToken], now: Timestamp) -> Answer<'a, Vec<PendingLogin>> {
+        self.inner.pending_in(browsers, now)
+    }
     fn take_pending<'a>(
         &'a self,
         request_id: &'a str,

@@ -13,7 +13,7 @@ use samlgate::clock::{Clock, Timestamp};
 use samlgate::identity::assertion::{AssertionSigner, generate_key};
 use samlgate::identity::headers::{HeaderPlan, HeaderSettings};
 use samlgate::identity::mapping::{FieldMapping, Mapping};
-use samlgate::login::{Login, LoginParts};
+use samlgate::login::{BackChannel, Login, LoginParts};
 use samlgate::proxy::settings::{Address, ListenSettings, TlsFiles, UpstreamSettings, UpstreamUrl};
 use samlgate::proxy::{GateParts, Handle, Server, Upstream};
 use samlgate::public_url::PublicUrl;
@@ -272,6 +272,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         sign_requests: false,
         name_id_format: NameIdFormat::Unspecified,
         slo_url: None,
+        takes_artifacts: false,
     };
     let login = Arc::new(Login::new(LoginParts {
         public_url: public_url.clone(),
@@ -284,6 +285,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         session: session_settings(),
         store: Arc::clone(store),
         verifications: 2,
+        back_channel: BackChannel::new(samlgate::outbound::Client::trusting(rustls::RootCertStore::empty())),
     }));
     let lifetime = Duration::from_secs(60);
     let signer = AssertionSigner::from_pem(SIGNING_KEY.as_bytes(), public_url.to_string(), public_url.to_string(), lifetime);

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod artifact_server;
 pub(crate) mod browser;
 pub(crate) mod fake_idp;
 pub(crate) mod flaky_store;

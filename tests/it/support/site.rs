@@ -15,7 +15,8 @@ use samlgate::clock::{Clock, Timestamp};
 use samlgate::identity::assertion::{AssertionSigner, generate_key};
 use samlgate::identity::headers::{HeaderPlan, HeaderSettings};
 use samlgate::identity::mapping::{FieldMapping, Mapping};
-use samlgate::login::{Login, LoginParts};
+use samlgate::login::{BackChannel, Login, LoginParts};
+use samlgate::outbound::Client;
 use samlgate::public_url::PublicUrl;
 use samlgate::return_path::ReturnPath;
 use samlgate::saml::{Binding, Endpoint, IdentityProvider, NameIdFormat, ServiceProvider, SpKey, read_idp, sp_metadata};
@@ -55,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) max_per_user: usize,
     pub(crate) keys: Vec<SpKey>,
+    /// How long an IdP may take to resolve an artifact.
+    pub(crate) patience: Duration,
     /// With the first of the keys.
     pub(crate) sign_requests: bool,
 }
@@ -103,6 +106,7 @@ impl Plan {
             max_per_user: 0,
             keys: Vec::new(),
             sign_requests: false,
+            patience: Duration::from_secs(10),
         }
     }
 
@@ -128,6 +132,7 @@ impl Plan {
             keys: self.keys,
             name_id_format: NameIdFormat::Unspecified,
             slo_url: self.slo_url,
+            takes_artifacts: false,
         };
         let name = |name| Some(HeaderName::from_static(name));
         let headers = HeaderPlan::new(HeaderSettings {
@@ -163,6 +168,7 @@ impl Plan {
             },
             store: Arc::clone(&self.store),
             verifications: 4,
+            back_channel: BackChannel::within(Client::trusting(rustls::RootCertStore::empty()), self.patience),
         }));
         let web = Web::new(WebParts {
             public_url: public_url.clone(),
@@ -250,7 +256,7 @@ impl Got {
 pub(crate) struct Jar(BTreeMap<String, (String, bool)>);
 
 impl Jar {
-    fn keep(&mut self, got: &Got) {
+    pub(crate) fn keep(&mut self, got: &Got) {
         for line in got.headers.get_all(SET_COOKIE) {
             let line = line.to_str().unwrap();
             let (name, rest) = line.split_once('=').unwrap();
@@ -261,6 +267,11 @@ impl Jar {
                 self.0.insert(name.to_owned(), (value.to_owned(), line.contains("SameSite=None")));
             }
         }
+    }
+
+    /// What a cross-site POST brings along.
+    pub(crate) fn cookies_of_post(&self) -> String {
+        self.line(true)
     }
 
     fn line(&self, cross_site_post: bool) -> String {

@@ -1,4 +1,5 @@
-//! Fetching a document by HTTP: one GET on one connection, bounded in time and size. No redirects, cookies, compression or proxies.
+//! What samlgate asks others by HTTP: one request on one connection, bounded in time and size. No redirects, cookies, compression or
+//! proxies, and only where an operator or an IdP's metadata said.
 
 use std::future::Future;
 use std::io;
@@ -7,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,13 +23,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::source::MetadataUrl;
 use crate::saml::metadata::MAX_OCTETS;
+use crate::web_url::WebUrl;
 
 /// The longest time until a connection stands, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// The longest ETag or date that is sent back, in octets.
 const LONGEST_VALIDATOR: usize = 512;
+/// SOAP 1.1, 6.1.1.
+const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 
 /// Why nothing was fetched.
 #[derive(Debug, Error)]
@@ -49,7 +52,7 @@ pub enum FetchError {
     #[error("the answer broke off: {0}")]
     Broken(hyper::Error),
     /// Sent elsewhere.
-    #[error("the server redirects to {0:?}, which is not followed; set metadata_url to where the metadata really is")]
+    #[error("the server redirects to {0:?}, which is not followed; the address must be where the answer really is")]
     Redirect(String),
     /// Another status than 200.
     #[error("the server answered with status {0}")]
@@ -58,8 +61,8 @@ pub enum FetchError {
     #[error("the server compressed the answer without being asked")]
     Compressed,
     /// Larger than we read.
-    #[error("the answer has more than {MAX_OCTETS} octets")]
-    TooLarge,
+    #[error("the answer has more than {0} octets")]
+    TooLarge(usize),
 }
 
 impl FetchError {
@@ -73,7 +76,7 @@ impl FetchError {
             Self::Redirect(_) => "fetch_redirect",
             Self::Status(_) => "fetch_status",
             Self::Compressed => "fetch_compressed",
-            Self::TooLarge => "metadata_too_large",
+            Self::TooLarge(_) => "metadata_too_large",
         }
     }
 }
@@ -111,6 +114,7 @@ pub enum Got {
 }
 
 /// Fetches documents.
+#[derive(Clone)]
 pub struct Client {
     tls: Option<TlsConnector>,
 }
@@ -141,26 +145,49 @@ impl Client {
     ///
     /// # Errors
     /// One variant of [`FetchError`] per cause.
-    pub async fn get(&self, url: &MetadataUrl, validators: &Validators, limit: Duration) -> Result<Got, FetchError> {
-        within(limit, self.get_unbounded(url, validators, limit)).await
+    pub async fn get(&self, url: &WebUrl, validators: &Validators, limit: Duration) -> Result<Got, FetchError> {
+        let request = get_request(url, validators)?;
+        within(limit, self.ask(url, request, limit, validators, MAX_OCTETS)).await
     }
 
-    async fn get_unbounded(&self, url: &MetadataUrl, validators: &Validators, limit: Duration) -> Result<Got, FetchError> {
+    /// Posts a SOAP 1.1 message (Bindings 3.2.3) and returns the answer, all of it within `limit` and `most` octets.
+    ///
+    /// # Errors
+    /// One variant of [`FetchError`] per cause.
+    pub async fn post_soap(&self, url: &WebUrl, envelope: String, limit: Duration, most: usize) -> Result<Vec<u8>, FetchError> {
+        let mut request = request(Method::POST, url, "text/xml", Bytes::from(envelope))?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        headers.insert(SOAP_ACTION, HeaderValue::from_static("\"http://www.oasis-open.org/committees/security\""));
+        let none = Validators::default();
+        match within(limit, self.ask(url, request, limit, &none, most)).await? {
+            Got::Fresh { octets, .. } => Ok(octets),
+            Got::NotModified => Err(FetchError::Status(StatusCode::NOT_MODIFIED.as_u16())),
+        }
+    }
+
+    async fn ask(
+        &self,
+        url: &WebUrl,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+        validators: &Validators,
+        most: usize,
+    ) -> Result<Got, FetchError> {
         let connect = CONNECT.min(limit);
-        let request = request(url, validators)?;
         let tcp = within(connect, async {
-            let tcp = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(FetchError::Unreachable)?;
+            let tcp = TcpStream::connect((url.resolved_host(), url.port)).await.map_err(FetchError::Unreachable)?;
             tcp.set_nodelay(true).map_err(FetchError::Unreachable)?;
             Ok(tcp)
         });
         let tcp = tcp.await?;
         if !url.https {
-            return exchange(tcp, request, validators).await;
+            return exchange(tcp, request, validators, most).await;
         }
         let tls = self.tls.as_ref().ok_or(FetchError::NoRoots)?;
         let name = ServerName::try_from(url.host.clone()).map_err(|error| FetchError::Tls(io::Error::other(error)))?;
         let stream = within(connect, async { tls.connect(name, tcp).await.map_err(FetchError::Tls) }).await?;
-        exchange(stream, request, validators).await
+        exchange(stream, request, validators, most).await
     }
 }
 
@@ -174,30 +201,36 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, FetchEr
     tokio::time::timeout(limit, work).await.unwrap_or(Err(FetchError::Timeout(limit)))
 }
 
-fn request(url: &MetadataUrl, validators: &Validators) -> Result<Request<Empty<Bytes>>, FetchError> {
-    const WANTED: &str = "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1";
-    let mut request = Request::get(url.path.as_str())
+fn request(method: Method, url: &WebUrl, wanted: &str, body: Bytes) -> Result<Request<Full<Bytes>>, FetchError> {
+    Request::builder()
+        .method(method)
+        .uri(url.path.as_str())
         .header(HOST, url.authority.as_str())
         .header(USER_AGENT, concat!("samlgate/", env!("CARGO_PKG_VERSION")))
-        .header(ACCEPT, WANTED)
+        .header(ACCEPT, wanted)
         .header(ACCEPT_ENCODING, "identity")
         .header(CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| FetchError::Unreachable(io::Error::other(error)))?;
+        .body(Full::new(body))
+        .map_err(|error| FetchError::Unreachable(io::Error::other(error)))
+}
+
+fn get_request(url: &WebUrl, validators: &Validators) -> Result<Request<Full<Bytes>>, FetchError> {
+    const WANTED: &str = "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1";
+    let mut request = request(Method::GET, url, WANTED, Bytes::new())?;
     let headers = request.headers_mut();
     headers.extend(validators.etag.clone().map(|etag| (IF_NONE_MATCH, etag)));
     headers.extend(validators.last_modified.clone().map(|date| (IF_MODIFIED_SINCE, date)));
     Ok(request)
 }
 
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>, validators: &Validators) -> Result<Got, FetchError>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, validators: &Validators, most: usize) -> Result<Got, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(FetchError::Broken)?;
     let conversation = async {
         let response = sender.send_request(request).await.map_err(FetchError::Broken)?;
-        answer(response, validators).await
+        answer(response, validators, most).await
     };
     // The connection ends with the answer, not before: whatever its own end says, the answer counts.
     tokio::pin!(connection);
@@ -209,7 +242,7 @@ where
     }
 }
 
-async fn answer(response: Response<Incoming>, validators: &Validators) -> Result<Got, FetchError> {
+async fn answer(response: Response<Incoming>, validators: &Validators, most: usize) -> Result<Got, FetchError> {
     let (head, mut body) = response.into_parts();
     match head.status {
         StatusCode::OK => {}
@@ -224,14 +257,14 @@ async fn answer(response: Response<Incoming>, validators: &Validators) -> Result
         return Err(FetchError::Compressed);
     }
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_OCTETS) {
-        return Err(FetchError::TooLarge);
+    if announced.is_some_and(|length| length > most) {
+        return Err(FetchError::TooLarge(most));
     }
     let mut octets = Vec::with_capacity(announced.unwrap_or_default());
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(FetchError::Broken)?.into_data() else { continue };
-        if octets.len() + data.len() > MAX_OCTETS {
-            return Err(FetchError::TooLarge);
+        if octets.len() + data.len() > most {
+            return Err(FetchError::TooLarge(most));
         }
         octets.extend_from_slice(&data);
     }
