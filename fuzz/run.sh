@@ -37,9 +37,9 @@ build() {
     -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares
   )
-  local programs=()
-  for target in "${ALL[@]}"; do programs+=(--bin "$target"); done
-  RUSTFLAGS="${flags[*]}" "$CARGO" build --locked --profile fuzz --target "$host" "${programs[@]}"
+  local each bins=()
+  for each in "${ALL[@]}"; do bins+=(--bin "$each"); done
+  RUSTFLAGS="${flags[*]}" "$CARGO" build --locked --profile fuzz --target "$host" "${bins[@]}"
 }
 
 # fuzz_one TARGET SECONDS

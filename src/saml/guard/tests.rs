@@ -114,6 +114,8 @@ fn ids_are_unique_whatever_they_are_called() {
         "<a ID='x:y'/>",
         "<a ID='#x'/>",
         "<a ID=\"x'\"/>",
+        "<a ID='\u{e9}'/>",
+        "<a ID='x\u{10000}'/>",
     ] {
         assert_eq!(code(bad), "duplicate_id", "{bad}");
     }
