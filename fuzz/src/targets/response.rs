@@ -62,7 +62,7 @@ fn by_artifact(choice: u8) -> bool {
 }
 
 /// What an IdP answers that holds this response.
-fn in_envelope(response: &[u8]) -> Vec<u8> {
+pub(crate) fn in_envelope(response: &[u8]) -> Vec<u8> {
     let (before, after) = (
         "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body><q:ArtifactResponse \
          xmlns:q=\"urn:oasis:names:tc:SAML:2.0:protocol\" ID=\"_answer\" Version=\"2.0\" IssueInstant=\"2026-03-01T12:00:00Z\" \
