@@ -116,10 +116,23 @@ impl Login {
             }
             Carried::Artifact(text) => self.resolve(&posted, &text, now, entropy).await?,
         };
-        match received.envelope.in_response_to.clone() {
+        let request_id = match &received.envelope {
+            Envelope { in_response_to: Some(id), .. } => Some(id.clone()),
+            Envelope { failure: Some(_), .. } => self.refused_request(&posted, now).await?,
+            Envelope { .. } => None,
+        };
+        match request_id {
             Some(request_id) => self.finish_solicited(&posted, received, &request_id, now, entropy).await,
             None => self.finish_unsolicited(&posted, received, now, entropy).await,
         }
+    }
+
+    /// Some IdPs refuse without saying which request (Keycloak 26.0): RelayState, which is random, says it to the browser
+    /// that has begun this login. Only a refusal can come of it: whoever is signed in is so by InResponseTo.
+    async fn refused_request(&self, posted: &Posted, now: Timestamp) -> Result<Option<String>, LoginError> {
+        let Some(state) = &posted.relay_state else { return Ok(None) };
+        let pending = self.store.pending_in(&posted.browsers, now).await?;
+        Ok(pending.into_iter().find(|pending| pending.relay_state == *state).map(|pending| pending.request_id))
     }
 
     async fn finish_solicited(

@@ -148,6 +148,6 @@ mod tests {
         let digit = plain.replace("ID=\"_r\"", "ID=\"1-r\"");
         assert_eq!(ask_of(&digit, &plain), Ok(SecondOpinion::Abstained(Abstention::IdIsNoNcName)));
         assert_eq!(abstention(&Guarded::read(plain.as_bytes()).unwrap()), None);
-        assert_eq!(abstention(&Guarded::read(b"<a id='1'><b Id='2' ID='\xc3\xa9-1.\xc2\xb7'/></a>").unwrap()), None);
+        assert_eq!(abstention(&Guarded::read(b"<a id='1'><b Id='2' ID='e-1._'/></a>").unwrap()), None);
     }
 }

@@ -65,7 +65,7 @@ class Keycloak:
         self.token = (None, 0)
         old = tuple(int(part) for part in version.split(".")[:2]) < (26, 4)
         self.variants = VARIANTS + (ENCRYPTED_BY_OLD if old else ENCRYPTED_BY_NEW)
-        self.reads_our_metadata = self.names_request_in_errors = self.signs_out_whole_users = not old
+        self.reads_our_metadata = self.signs_out_whole_users = not old
         (home / "db").mkdir(parents=True)
         shutil.copy(self.dist / "seed/kc.mv.db", home / "db")
         # Java asks the resolver for names below localhost, and not every resolver knows that those are this machine.

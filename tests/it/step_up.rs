@@ -319,10 +319,42 @@ fn a_passive_login_signs_in_whoever_has_a_session_at_the_idp_and_nobody_else() {
     let page = app.finish(&mut ada, &request, app.answer(&request));
     assert_eq!(page.location(), Some(app.url("/public/x")));
     assert!(app.is_signed_in(&mut ada));
+    // Some IdPs don't say which request it is that they refuse (Keycloak 26.0): RelayState does, to the browser that has it.
+    let mut bea = app.browser();
+    let request = ask(&mut bea);
+    let nobody = || app.unsolicited().status("Responder/NoPassive", None);
+    let state = request.relay_state.as_deref();
+    let mut mallory = app.browser();
+    for (ours, state) in [(false, state), (true, Some("/public/x")), (true, None)] {
+        let browser = if ours { &mut bea } else { &mut mallory };
+        let page = app.deliver(browser, &nobody().base64(), state);
+        assert_eq!((page.status, page.location()), (403, None), "{}", page.text());
+    }
+    let page = app.deliver(&mut bea, &nobody().base64(), state);
+    assert_eq!((page.status, page.location()), (303, Some(app.url("/public/x"))));
+    // Only to be refused: nobody is signed in without InResponseTo.
+    let request = app.begin(&mut bea, "/");
+    app.deliver(&mut bea, &app.unsolicited().base64(), request.relay_state.as_deref());
+    assert!(!app.is_signed_in(&mut bea) && bea.cookie(COOKIE).is_none());
+
     // An ordinary login that is refused this way is refused.
     let request = app.begin(&mut app.browser(), "/");
     let page = app.finish(&mut ada, &request, app.answer(&request).status("Responder/NoPassive", None));
     assert_eq!(page.status, 403);
+}
+
+#[test]
+fn an_idp_that_refuses_without_saying_what_leads_back_to_the_page_all_the_same() {
+    let app = start();
+    let mut ada = app.browser();
+    let request = stepped_up(&app, &mut ada, "/both?x=1");
+    let refusal = app.unsolicited().status("Responder/AuthnFailed", Some("Not today")).base64();
+    let page = app.deliver(&mut ada, &refusal, request.relay_state.as_deref());
+    assert!(page.text().contains("Not today"), "{}", page.text());
+    let again = told(&app, &page, "status_not_success", &mut ada);
+    assert!(again.force_authn && again.authn_context == [OTP], "it asks for as much as before");
+    let page = app.finish(&mut ada, &again, good(&app, &again));
+    assert_eq!(ada.follow(page).url, app.url("/both?x=1"));
 }
 
 #[test]
