@@ -5,6 +5,8 @@ from plain_client import PlainClient
 
 OLD = '{ key = "sp.key", certificate = "sp.crt" }'
 NEW = '{ key = "new/sp.key", certificate = "new/sp.crt" }'
+# A wrong key makes nonsense, which looks like CBC's padding once in some 256 times.
+UNREADABLE = ("decryption_failed", "not_xml")
 
 
 def restarted(case, *keys):
@@ -34,8 +36,8 @@ def encrypted_for(case):
         config = case.gateway.configure(f"only-{name}.toml", **case.settings, keys=key)
         _, verdict = case.gateway.explain(fields["SAMLResponse"], config=config)
         # The request's ID isn't given, so what can be read is refused for that.
-        assert verdict["reason"] in ("in_response_to_mismatch", "decryption_failed"), verdict
-        if verdict["reason"] != "decryption_failed":
+        assert verdict["reason"] in ("in_response_to_mismatch", *UNREADABLE), verdict
+        if verdict["reason"] not in UNREADABLE:
             can.append(name)
     return can
 
@@ -70,7 +72,7 @@ def our_own_keys_change(case):
     idp.change_client(saml__encryption__certificate=old)
     client, target, fields = answer(case)
     status, location, page = client.send("POST", target, fields)
-    assert status >= 400 and not location and "decryption_failed" in page, (status, location, page[:500])
+    assert status >= 400 and not location and any(code in page for code in UNREADABLE), (status, location, page[:500])
     idp.change_client(saml__encryption__certificate=new, saml__signing__certificate=old)
     status, url, page = walk(PlainClient(), gateway.base + DEEP)
     assert status == 400 and url.startswith(idp.base) and "Invalid requester" in page, f"not refused at {url}: {status} {page[-1500:]}"
