@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures requests with a session alone and while hostile responses come in, in turn, and prints one table.
 
-hostile.py SECONDS ROUNDS ADDRESS ACS_PATH COOKIE: h2load asks ADDRESS (host:port) at a fixed rate, well below what it can do; beside
-it, 50 times a second, documents that are as large and as costly as the limits allow are posted to the assertion consumer service.
-RATE (4000) is the number of requests a second.
+hostile.py SECONDS ROUNDS ADDRESS ACS_PATH COOKIE ELSEWHERE: h2load asks ADDRESS (host:port) at a fixed rate, well below what it can do;
+beside it, 50 times a second, documents that are as large and as costly as the limits allow are posted to the assertion consumer service.
+For comparison they are posted to another server too (ELSEWHERE, host:port), which reads them and no more: what remains is the cost of the
+client that sends them. RATE (4000) is the number of requests a second.
 """
 import base64
 import collections
@@ -18,7 +19,7 @@ import threading
 import time
 import urllib.parse
 
-seconds, rounds, address, acs, cookie = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
+seconds, rounds, address, acs, cookie, elsewhere = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:7]
 CLIENTS, HOSTILE_A_SECOND = 32, 50
 rate = int(os.environ.get("RATE", "4000"))
 
@@ -41,24 +42,24 @@ HOSTILE = [
 answers = collections.Counter()
 
 
-def post(body):
-    connection = http.client.HTTPConnection(address, timeout=60)
+def post(to, body):
+    connection = http.client.HTTPConnection(to, timeout=60)
     try:
-        headers = {"Host": address, "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        headers = {"Host": to, "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         connection.request("POST", acs, body, headers)
-        answers[connection.getresponse().status] += 1
+        answers[to, connection.getresponse().status] += 1
     except OSError as error:
-        answers[type(error).__name__] += 1
+        answers[to, type(error).__name__] += 1
     finally:
         connection.close()
 
 
-def flood(stop):
+def flood(to, stop):
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
         due = time.monotonic()
         at = 0
         while not stop.is_set():
-            pool.submit(post, HOSTILE[at % len(HOSTILE)])
+            pool.submit(post, to, HOSTILE[at % len(HOSTILE)])
             at += 1
             due += 1 / HOSTILE_A_SECOND
             stop.wait(max(0, due - time.monotonic()))
@@ -76,19 +77,26 @@ def measured():
     return times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000
 
 
-results = {"alone": [], "beside the flood": []}
+def measured_beside(to):
+    stop = threading.Event()
+    flooding = threading.Thread(target=flood, args=(to, stop))
+    flooding.start()
+    try:
+        return measured()
+    finally:
+        stop.set()
+        flooding.join()
+
+
+results = {"alone": [], "beside the same documents, posted to another server": [], "beside the flood": []}
 measured()
 for _ in range(rounds):
-    results["alone"].append(measured())
-    stop = threading.Event()
-    flooding = threading.Thread(target=flood, args=(stop,))
-    flooding.start()
-    results["beside the flood"].append(measured())
-    stop.set()
-    flooding.join()
+    for name, to in zip(results, (None, elsewhere, address)):
+        results[name].append(measured_beside(to) if to else measured())
 
+told = ", ".join(f"{status}: {count}" for (to, status), count in sorted(answers.items(), key=str) if to == address)
 print(f"\n{rate} requests a second with a session, alone and while {HOSTILE_A_SECOND} hostile responses a second come in "
-      f"(answered: {', '.join(f'{status}: {count}' for status, count in sorted(answers.items(), key=str))}):\n")
+      f"(answered: {told}):\n")
 print("| | p50, ms | p99, ms |\n|---|---|---|")
 for name, rows in results.items():
     print(f"| {name} | {statistics.median(p50 for p50, _ in rows):.2f} | {statistics.median(p99 for _, p99 in rows):.2f} |")

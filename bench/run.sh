@@ -76,5 +76,5 @@ cookie="$(python3 bench/login.py "$public_url" "127.0.0.1:$gate" "${DEMO_USER:-a
   echo
   python3 bench/measure.py "$seconds" "$rounds" "$connections" \
     "nginx=http://127.0.0.1:$proxy/,$(cat "$folder/nginx-proxy.pid")" "samlgate=http://127.0.0.1:$gate/,$gate_pid,$cookie"
-  python3 bench/hostile.py "$seconds" "$rounds" "127.0.0.1:$gate" /_samlgate/acs "$cookie"
+  python3 bench/hostile.py "$seconds" "$rounds" "127.0.0.1:$gate" /_samlgate/acs "$cookie" "127.0.0.1:$app"
 } | tee "$out/table.md"

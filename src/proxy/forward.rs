@@ -56,7 +56,7 @@ pub(crate) async fn forward(
     let asked_for_head = head.method == Method::HEAD;
     let (response, mut link) = send(gate, Request::from_parts(head, upload), fate.as_ref(), exchange.facts).await?;
     let (mut head, incoming) = response.into_parts();
-    if asked_for_head || announces_what_cannot_come(&head) {
+    if fate.is_some() || asked_for_head || announces_what_cannot_come(&head) {
         link.retire();
     }
     finish(gate, &mut head)?;

@@ -117,7 +117,12 @@ impl Link {
 
     /// Whether another request can be sent at once.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.retired && matches!(self.driver, Driver::Holder(_)) && self.sender.is_ready()
+        self.may_be_kept() && self.sender.is_ready()
+    }
+
+    /// Whether another request may come, as far as is known without looking.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        !self.retired && matches!(self.driver, Driver::Holder(_))
     }
 
     /// After this exchange the connection is closed, whatever the application says.

@@ -49,13 +49,12 @@ impl Pool {
         Link::open(&self.upstream, &self.sweep).await
     }
 
-    /// Takes back a connection whose answer is whole. One that can't carry another request (the application said so, or it
-    /// answered before it had read everything) is closed.
+    /// Takes back a connection whose answer is whole. Whether it can carry another request (the application may have said that it
+    /// won't, or have answered before it had read everything) is seen when it is taken again.
     pub(crate) fn give(&self, mut link: Link) {
         link.watch().rest();
-        let closed = link.drive(&mut Context::from_waker(Waker::noop()));
         let mut idle = self.idle.borrow_mut();
-        if !closed && link.is_ready() && idle.len() < MOST_IDLE {
+        if link.may_be_kept() && idle.len() < MOST_IDLE {
             link.idle_since = self.sweep.ticks().now();
             idle.push(link);
         }
@@ -64,7 +63,7 @@ impl Pool {
     /// Closes what has been idle for too long or was closed by the application.
     pub(crate) fn purge(&self) {
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|link| !self.is_old(link) && !link.drive(&mut Context::from_waker(Waker::noop())));
+        idle.retain_mut(|link| !self.is_old(link) && !link.drive(&mut Context::from_waker(Waker::noop())) && link.is_ready());
         idle.shrink_to(MOST_IDLE / 8);
     }
 
