@@ -323,10 +323,10 @@ fn is_absolute(uri: &str) -> bool {
         && has_uri_characters(fragment)
 }
 
-/// pchar, `/` and `?` (RFC 3986, 3.3 to 3.5).
+/// pchar, `/` and `?` (RFC 3986, 3.3 to 3.5), but for `&`: the engines write it differently.
 fn has_uri_characters(text: &str) -> bool {
     let mut parts = text.split('%');
-    let plain = |part: &str| part.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&octet));
+    let plain = |part: &str| part.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?".contains(&octet));
     let escaped = |part: &str| part.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     parts.next().is_none_or(plain) && parts.all(|part| escaped(part) && plain(part))
 }

@@ -93,6 +93,7 @@ fn refuses_what_has_no_place_in_a_message() {
         "<a xmlns='urn:a[b]'/>",
         "<a xmlns='http://h:x/'/>",
         "<a xmlns='http://u@h/'/>",
+        "<a xmlns='urn:x&amp;'/>",
     ] {
         assert_eq!(code(bad), "forbidden_xml", "{bad}");
     }
