@@ -38,7 +38,7 @@ impl Pool {
     pub(crate) fn take(&self) -> Option<Link> {
         loop {
             let mut link = self.idle.borrow_mut().pop()?;
-            if !self.is_old(&link) && !link.drive(&mut Context::from_waker(Waker::noop())) && link.is_ready() {
+            if self.is_good(&mut link) {
                 return Some(link);
             }
         }
@@ -60,14 +60,16 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long or was closed by the application.
+    /// Closes what has been idle for too long, was closed by the application, or can't carry another request.
     pub(crate) fn purge(&self) {
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|link| !self.is_old(link) && !link.drive(&mut Context::from_waker(Waker::noop())) && link.is_ready());
+        idle.retain_mut(|link| self.is_good(link));
         idle.shrink_to(MOST_IDLE / 8);
     }
 
-    fn is_old(&self, link: &Link) -> bool {
-        TICK * self.sweep.ticks().now().wrapping_sub(link.idle_since) > IDLE_LIFETIME
+    /// Whether an idle connection can carry another request, as far as is known after looking.
+    fn is_good(&self, link: &mut Link) -> bool {
+        let idle = TICK * self.sweep.ticks().now().wrapping_sub(link.idle_since);
+        idle <= IDLE_LIFETIME && !link.drive(&mut Context::from_waker(Waker::noop())) && link.is_ready()
     }
 }
