@@ -21,6 +21,15 @@ use serde_json::Value;
 
 use crate::targets::response::in_envelope;
 
+/// A response without the signature over the whole of it; `None` when it has none.
+fn without_outer_signature(response: &[u8]) -> Option<Vec<u8>> {
+    let document = roxmltree::Document::parse(std::str::from_utf8(response).ok()?).ok()?;
+    let signature = document.root_element().children().find(|child| child.has_tag_name((DSIG, "Signature")))?.range();
+    Some([response.get(..signature.start)?, response.get(signature.end..)?].concat())
+}
+
+const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
+
 /// Every weakness allowed.
 pub(crate) const EVERYTHING: Compat =
     Compat { sha1: true, aes_cbc: true, rsa_15: true, no_audience: true, empty_reference: true };
@@ -140,7 +149,9 @@ impl World {
             let context = &world.contexts[known.context];
             // What is refused for its prolog is genuine without it, as it comes for an artifact.
             let inner = response_in(&in_envelope(&known.octets)).and_then(Result::ok);
-            for octets in [Some(&known.octets), inner.as_ref()].into_iter().flatten() {
+            // Where all is signed, what is signed within it is just as genuine when it comes alone.
+            let alone = without_outer_signature(&known.octets);
+            for octets in [Some(&known.octets), inner.as_ref(), alone.as_ref()].into_iter().flatten() {
                 for compat in [context.compat, EVERYTHING] {
                     match ask(octets, Message::Response, &context.anchors, compat, Order::FirstThenSecond) {
                         Ok(Outcome::Agree(octets) | Outcome::Abstained(_, Some(octets))) => drop(world.signed.insert(octets)),

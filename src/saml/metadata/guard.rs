@@ -5,8 +5,9 @@ use super::error::{MetadataError, shown};
 /// Attributes of one element, namespace declarations included. Genuine metadata has a dozen.
 const ATTRIBUTES: usize = 128;
 
-/// Refuses what is too large, not UTF-8, or has a DOCTYPE, a processing instruction or an element of absurd width. Linear in
-/// the document's length, without recursion; well-formedness is left to the parser.
+/// Refuses what is too large, not UTF-8, or has a DOCTYPE, a processing instruction, an element of absurd width or a name with two
+/// colons (Namespaces in XML section 3, about which parsers differ). Linear in the document's length, without recursion; otherwise
+/// well-formedness is left to the parser.
 pub(super) fn admit(xml: &[u8], max_octets: usize) -> Result<&str, MetadataError> {
     if xml.len() > max_octets {
         return Err(MetadataError::TooLarge(max_octets));
@@ -37,18 +38,23 @@ fn past<'a>(text: &'a str, end: &str) -> Result<&'a str, MetadataError> {
     text.split_once(end).map(|(_, rest)| rest).ok_or_else(|| MetadataError::NotXml(format!("{end} is missing")))
 }
 
-/// Skips a start or end tag, counting its attributes by the equals signs outside quotes.
+/// Skips a start or end tag, counting its attributes by the equals signs outside quotes, and the colons of each name.
 fn past_tag(markup: &str) -> Result<&str, MetadataError> {
     let mut quote = None;
-    let mut attributes = 0;
+    let (mut attributes, mut colons) = (0, 0);
     for (at, octet) in markup.bytes().enumerate() {
         match (quote, octet) {
             (Some(open), _) if octet == open => quote = None,
             (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(octet),
-            (None, b'=') => attributes += 1,
+            (None, b'=') => (attributes, colons) = (attributes + 1, 0),
+            (None, b':') => colons += 1,
+            (None, b' ' | b'\t' | b'\r' | b'\n') => colons = 0,
             (None, b'>') => return Ok(markup.get(at + 1..).unwrap_or_default()),
             (None, _) => {}
+        }
+        if colons > 1 {
+            return Err(MetadataError::NotXml(format!("a name with more than one colon: {}", shown(markup))));
         }
         if attributes > ATTRIBUTES {
             return Err(MetadataError::TooComplex("an element with too many attributes"));
@@ -79,6 +85,16 @@ mod tests {
     fn what_only_looks_like_a_doctype_passes() {
         for xml in ["<a><!-- <!DOCTYPE x> <?pi?> --></a>", "<a><![CDATA[<!DOCTYPE x>]]></a>", "<a b='<?x'/>"] {
             assert_eq!(admit(xml.as_bytes(), 1000), Ok(xml));
+        }
+    }
+
+    #[test]
+    fn a_name_has_at_most_one_colon() {
+        for xml in ["<a:b:c/>", "<a b:c:d=''/>", "<a xmlns:b:c='u'/>", "<a></a:b:c>", "<a b='' n20:b19:b=''/>"] {
+            assert!(matches!(admit(xml.as_bytes(), 100), Err(MetadataError::NotXml(_))), "{xml}");
+        }
+        for xml in ["<a:b xmlns:c='::' c:d=\"x:y:z\"\tc:e=''>a:b:c</a:b>", "<a:b/>:<c:d/>:"] {
+            assert_eq!(admit(xml.as_bytes(), 100), Ok(xml));
         }
     }
 
