@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,9 +12,6 @@ pub use super::reserved::folded;
 
 /// Longest header name that may be configured, in octets.
 pub const LONGEST_HEADER_NAME: usize = LONGEST_NAME;
-
-/// Header lines, rendered once per session and shared by its requests.
-pub type PreparedHeaders = Arc<[(HeaderName, HeaderValue)]>;
 
 /// The `[headers]` section: names and words.
 #[derive(Clone, Debug)]
@@ -112,7 +108,7 @@ impl HeaderPlan {
     /// The value is ASCII, and decoding it as UTF-8 in percent-encoding (RFC 3986) gives back exactly what the IdP asserted:
     /// `%`, everything outside ASCII, control characters, and spaces at both ends are encoded, all else stands as it is.
     /// Within groups the separator's characters are encoded too, so that splitting first and decoding then is unambiguous.
-    pub fn render(&self, identity: &Identity) -> PreparedHeaders {
+    pub fn render(&self, identity: &Identity) -> Vec<(HeaderName, HeaderValue)> {
         let mut lines = Vec::new();
         let mut line = |header: &HeaderName, text: String| {
             // The text is visible ASCII and spaces; should it ever not be, no header is better than half of one.
@@ -136,13 +132,40 @@ impl HeaderPlan {
                 line(header, encode(self.word(field, value), ""));
             }
         }
-        lines.into()
+        lines
+    }
+
+    /// The lines for an identity, as octets.
+    pub fn write(&self, identity: &Identity) -> Box<[u8]> {
+        let mut octets = Vec::new();
+        for (name, value) in self.render(identity) {
+            write_line(&mut octets, &name, &value);
+        }
+        octets.into()
     }
 
     /// The application's word for a value; the value itself when it has none.
     fn word<'a>(&'a self, field: &str, value: &'a str) -> &'a str {
         self.value_maps.get(field).and_then(|words| words.get(value)).map_or(value, String::as_str)
     }
+}
+
+/// Writes a header line (RFC 9112 section 5), the name in title case, as applications expect it that compare letter by letter. Neither
+/// a name nor a value can hold a line end: their types see to that.
+pub(crate) fn write_line(octets: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    let name = name.as_str().as_bytes();
+    let from = octets.len();
+    octets.extend_from_slice(name);
+    let mut first = true;
+    for octet in octets.iter_mut().skip(from) {
+        if first {
+            octet.make_ascii_uppercase();
+        }
+        first = *octet == b'-';
+    }
+    octets.extend_from_slice(b": ");
+    octets.extend_from_slice(value.as_bytes());
+    octets.extend_from_slice(b"\r\n");
 }
 
 /// Percent-encodes as [`HeaderPlan::render`] says; `reserved` are the separator's characters.

@@ -1,6 +1,5 @@
 //! Bodies in both directions: streamed, never whole in memory, and never passed off as whole when they aren't.
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,23 +38,11 @@ pub(crate) enum BodyError {
     /// The connection to the application ended in the middle.
     #[error("the application closed the connection")]
     Cut,
+    /// The application's framing is broken.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// The session under which the stream was opened ended.
     #[error("the session ended")]
-    SessionEnded,
-}
-
-/// How far a request's body has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// More is to come.
-    Sending,
-    /// All of it was taken.
-    Done,
-    /// It grew beyond the limit.
-    TooLarge,
-    /// The client broke off or broke the framing.
-    Broken,
-    /// The session under which it is sent ended.
     SessionEnded,
 }
 
@@ -70,9 +57,9 @@ pub(crate) enum Upload {
 /// A client's body, counted, its trailers filtered.
 pub(crate) struct UploadStream {
     incoming: Incoming,
+    announced: Vec<HeaderName>,
     /// Octets that may still come; `None`: any number.
     left: Option<u64>,
-    fate: Rc<Cell<Fate>>,
     session: Option<Arc<Session>>,
     /// When it was last looked whether the session lives.
     checked: Timestamp,
@@ -80,26 +67,19 @@ pub(crate) struct UploadStream {
 }
 
 impl Upload {
-    /// Wraps a client's body; with the place where its fate is told, when there is one.
+    /// Wraps a client's body; `announced` are the trailers that may follow it.
     pub(crate) fn new(
         incoming: Incoming,
+        announced: Vec<HeaderName>,
         session: Option<&Arc<Session>>,
         parts: &Arc<GateParts>,
-    ) -> (Self, Option<Rc<Cell<Fate>>>) {
+    ) -> Self {
         if incoming.is_end_stream() {
-            return (Self::Empty, None);
+            return Self::Empty;
         }
-        let fate = Rc::new(Cell::new(Fate::Sending));
         let left = parts.upstream.settings().max_body;
-        let stream = UploadStream {
-            incoming,
-            left,
-            fate: Rc::clone(&fate),
-            session: session.cloned(),
-            checked: parts.clock.now(),
-            parts: Arc::clone(parts),
-        };
-        (Self::Stream(stream), Some(fate))
+        let (session, checked) = (session.cloned(), parts.clock.now());
+        Self::Stream(UploadStream { incoming, announced, left, session, checked, parts: Arc::clone(parts) })
     }
 
     /// Whether there is none, so that a request can be sent again.
@@ -154,33 +134,20 @@ impl UploadStream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         Poll::Ready(match polled {
-            None => {
-                self.fate.set(Fate::Done);
-                None
-            }
-            Some(Err(error)) => {
-                self.fate.set(Fate::Broken);
-                Some(Err(error.into()))
-            }
+            None => None,
+            Some(Err(error)) => Some(Err(error.into())),
             Some(Ok(frame)) => {
                 if self.session_ended() {
-                    self.fate.set(Fate::SessionEnded);
                     return Poll::Ready(Some(Err(BodyError::SessionEnded)));
                 }
                 if let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left) {
                     match left.checked_sub(data.len() as u64) {
                         Some(rest) => *left = rest,
-                        None => {
-                            self.fate.set(Fate::TooLarge);
-                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
-                        }
+                        None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
                     }
                 }
-                if self.incoming.is_end_stream() {
-                    self.fate.set(Fate::Done);
-                }
                 Some(Ok(match frame.into_trailers() {
-                    Ok(trailers) => Frame::trailers(lawful_trailers(trailers, &self.parts)),
+                    Ok(trailers) => Frame::trailers(announced_ones(trailers, &self.announced)),
                     Err(frame) => frame,
                 }))
             }
@@ -188,18 +155,17 @@ impl UploadStream {
     }
 }
 
-/// Drops trailers that an application could merge into what it believes of the head: identity, routing, framing,
-/// credentials (RFC 9110 section 6.5.1).
-fn lawful_trailers(trailers: HeaderMap, parts: &GateParts) -> HeaderMap {
-    let mut name_of_last = None;
-    let lines = trailers.into_iter().filter_map(|(name, value)| {
-        name_of_last = name.or_else(|| name_of_last.take());
-        name_of_last.clone().map(|name| (name, value))
-    });
-    lines.filter(|(name, _)| is_lawful_trailer(name, parts)).collect()
+/// Drops trailers that weren't announced.
+fn announced_ones(mut trailers: HeaderMap, announced: &[HeaderName]) -> HeaderMap {
+    let others: Vec<HeaderName> = trailers.keys().filter(|name| !announced.contains(name)).cloned().collect();
+    for name in others {
+        trailers.remove(name);
+    }
+    trailers
 }
 
-/// Whether a trailer may pass to the application.
+/// Whether a trailer may pass to the application: not one that it could merge into what it believes of the head, as identity,
+/// routing, framing or credentials (RFC 9110 section 6.5.1).
 pub(crate) fn is_lawful_trailer(name: &HeaderName, parts: &GateParts) -> bool {
     const HEAD_ONLY: &[&str] =
         &["authorization", "cookie", "set-cookie", "range", "max-forwards", "cache-control", "pragma", "host"];
@@ -220,14 +186,13 @@ pub(crate) enum Outgoing {
         _busy: Busy,
     },
     /// The application's.
-    Relay(Relay),
+    Relay(Box<Relay>),
 }
 
 /// The application's answer. It drives the connection that it comes from, in the client connection's own task: an answer
 /// needs no other task to be woken, and a client that doesn't read stops the application from sending.
 pub(crate) struct Relay {
-    incoming: Incoming,
-    /// Absent once the body is whole, and when another task drives the connection.
+    /// Absent once the body is whole, or has failed.
     link: Option<Link>,
     pool: Rc<Pool>,
     session: Option<Arc<Session>>,
@@ -239,51 +204,30 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A body and the connection that it comes from.
-    pub(crate) fn new(
-        incoming: Incoming,
-        link: Option<Link>,
-        pool: Rc<Pool>,
-        session: Option<Arc<Session>>,
-        parts: Arc<GateParts>,
-        busy: Busy,
-    ) -> Self {
-        let checked = link.as_ref().map_or(0, |link| link.watch().tick());
-        let sized = incoming.size_hint().exact().is_some();
-        let mut relay = Self { incoming, link, pool, session, sized, checked, parts, _busy: busy };
-        relay.release_when_whole();
-        if let (Some(link), Some(_)) = (&relay.link, &relay.session) {
+    /// The body that comes from this connection.
+    pub(crate) fn new(link: Link, pool: Rc<Pool>, session: Option<Arc<Session>>, parts: Arc<GateParts>, busy: Busy) -> Self {
+        let checked = link.watch().tick();
+        let sized = link.length_left().is_some();
+        if session.is_some() {
             link.watch().beat();
         }
-        relay
+        Self { link: Some(link), pool, session, sized, checked, parts, _busy: busy }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Pending => {
-                let Some(link) = &mut self.link else { return Poll::Pending };
-                link.watch().wakes(cx.waker());
-                if link.watch().expired() {
-                    self.link = None;
-                    return Poll::Ready(Some(Err(BodyError::Idle)));
-                }
-                let closed = link.drive(cx);
-                if self.session_ended() {
-                    self.link = None;
-                    return Poll::Ready(Some(Err(BodyError::SessionEnded)));
-                }
-                match Pin::new(&mut self.incoming).poll_frame(cx) {
-                    Poll::Pending if closed => Some(Err(BodyError::Cut)),
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
-                }
-            }
-            Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
+        let Some(link) = &mut self.link else { return Poll::Ready(None) };
+        link.watch().wakes(cx.waker());
+        let frame = match link.poll_body(cx) {
+            Poll::Pending if link.watch().expired() => Some(Err(BodyError::Idle)),
+            _ if self.session_ended() => Some(Err(BodyError::SessionEnded)),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(frame) => frame,
         };
-        match &frame {
-            Some(Ok(_)) => self.release_when_whole(),
-            Some(Err(_)) => self.link = None,
-            None => self.release(),
+        match (&frame, self.link.take_if(|link| link.is_whole())) {
+            (Some(Err(_)), _) => self.link = None,
+            // The body is whole: the connection can carry another request.
+            (_, Some(link)) => self.pool.give(link),
+            (_, None) => {}
         }
         Poll::Ready(frame)
     }
@@ -299,19 +243,6 @@ impl Relay {
         self.checked = tick;
         let now = self.parts.clock.now();
         if self.sized { session.is_over(now) } else { !session.is_live(now) }
-    }
-
-    fn release_when_whole(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.release();
-        }
-    }
-
-    /// The body is whole: the connection can carry another request.
-    fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.pool.give(link);
-        }
     }
 }
 
@@ -336,14 +267,16 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { body: full, .. } => full.is_end_stream(),
-            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Relay(relay) => relay.link.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { body: full, .. } => full.size_hint(),
-            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Relay(relay) => {
+                relay.link.as_ref().map_or(Some(0), Link::length_left).map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use http::HeaderValue;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -76,7 +77,12 @@ impl Upstream {
     /// A new connection, within `connect_timeout`.
     pub(crate) async fn connect(&self, watch: Arc<Watch>) -> io::Result<UpstreamIo> {
         let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial());
-        Ok(UpstreamIo { stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??, watch, deaf: false })
+        Ok(UpstreamIo {
+            stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??,
+            watch,
+            unread: BytesMut::new(),
+            deaf: false,
+        })
     }
 
     async fn dial(&self) -> io::Result<UpstreamStream> {
@@ -160,11 +166,18 @@ enum UpstreamStream {
 pub(crate) struct UpstreamIo {
     stream: UpstreamStream,
     watch: Arc<Watch>,
+    /// What was read already, and is to be read once more.
+    unread: BytesMut,
     /// The application takes nothing more. It may have said why before it closed, and that answer is still to be read.
     deaf: bool,
 }
 
 impl UpstreamIo {
+    /// These octets are read again, before all others.
+    pub(crate) fn put_back(&mut self, octets: BytesMut) {
+        self.unread = octets;
+    }
+
     /// What becomes of a write: an application that has stopped listening ends the conversation by what it said, or by the end
     /// that the next read finds, and not by what could no longer be written.
     fn written(&mut self, written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
@@ -195,6 +208,11 @@ macro_rules! delegate {
 
 impl AsyncRead for UpstreamIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let again = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread.split_to(again));
+            return Poll::Ready(Ok(()));
+        }
         let read = delegate!(self, stream => Pin::new(stream).poll_read(cx, buf));
         if read.is_ready() {
             self.watch.progress();

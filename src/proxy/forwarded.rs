@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use super::hop_by_hop::tokens;
+use super::request_head::RequestHead;
+use crate::identity::headers::write_line;
 use crate::public_url::PublicUrl;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -33,18 +35,8 @@ pub(crate) struct Provenance {
     pub(crate) client: IpAddr,
     /// Whether the client came by TLS: to us, or to a trusted proxy.
     pub(crate) secure: bool,
-    lines: Lines,
-}
-
-#[derive(Clone, Debug)]
-struct Lines {
-    chain: HeaderValue,
-    client: HeaderValue,
-    proto: HeaderValue,
-    host: HeaderValue,
-    port: HeaderValue,
-    prefix: Option<HeaderValue>,
-    forwarded: HeaderValue,
+    /// The header lines, as octets.
+    lines: Vec<u8>,
 }
 
 impl Provenance {
@@ -84,30 +76,27 @@ impl Provenance {
         let chain: Vec<String> = chain.iter().rev().map(ToString::to_string).collect();
         let hops: Vec<String> = chain.iter().map(|hop| format!("for={}", node(hop))).collect();
         let forwarded = format!("{};host=\"{host}\";proto={proto}", hops.join(", "));
-        let lines = Lines {
-            chain: HeaderValue::try_from(chain.join(", ")).ok()?,
-            client: HeaderValue::try_from(client.to_string()).ok()?,
-            proto: HeaderValue::from_static(proto),
-            host: HeaderValue::from_str(host).ok()?,
-            port: HeaderValue::from(port),
-            prefix,
-            forwarded: HeaderValue::try_from(forwarded).ok()?,
-        };
+        let told = [
+            (FOR, Some(HeaderValue::try_from(chain.join(", ")).ok()?)),
+            (REAL_IP, Some(HeaderValue::try_from(client.to_string()).ok()?)),
+            (PROTO, Some(HeaderValue::from_static(proto))),
+            (HOST, Some(HeaderValue::from_str(host).ok()?)),
+            (PORT, Some(HeaderValue::from(port))),
+            (PREFIX, prefix),
+            (FORWARDED, Some(HeaderValue::try_from(forwarded).ok()?)),
+        ];
+        let mut lines = Vec::new();
+        for (name, value) in told {
+            if let Some(value) = value {
+                write_line(&mut lines, &name, &value);
+            }
+        }
         Some(Self { client, secure, lines })
     }
 
     /// Tells the application. All other headers of this kind must have been removed.
-    pub(crate) fn set(&self, headers: &mut HeaderMap) {
-        let Lines { chain, client, proto, host, port, prefix, forwarded } = &self.lines;
-        headers.insert(FOR, chain.clone());
-        headers.insert(REAL_IP, client.clone());
-        headers.insert(PROTO, proto.clone());
-        headers.insert(HOST, host.clone());
-        headers.insert(PORT, port.clone());
-        headers.insert(FORWARDED, forwarded.clone());
-        if let Some(prefix) = prefix {
-            headers.insert(PREFIX, prefix.clone());
-        }
+    pub(crate) fn write(&self, head: &mut RequestHead) {
+        head.lines(&self.lines);
     }
 }
 
@@ -210,7 +199,11 @@ mod tests {
         let peer = Peer { address: peer.parse().unwrap(), tls };
         let found = Provenance::of(peer, &headers, "app.example.com", &trusted, &public_url).unwrap();
         let mut said = HeaderMap::new();
-        found.set(&mut said);
+        for line in std::str::from_utf8(&found.lines).unwrap().lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            assert!(said.insert(name, value.parse().unwrap()).is_none(), "each is told once");
+        }
         (found, said)
     }
 

@@ -1,50 +1,58 @@
-//! One connection to the application, driven by whoever uses it.
+//! One HTTP/1.1 connection to the application, driven by whoever uses it.
+//!
+//! hyper's client hands every request and answer through channels to a task, and copies a request that may have to be sent twice;
+//! that was a third of what a request cost. Here an exchange is a few calls: octets out, octets in.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame};
+use tokio::io::AsyncReadExt as _;
 
-use super::body::{Fate, Upload};
+use super::answer::{Answer, Malformed, take_answer};
+use super::body::{BodyError, Upload};
 use super::connect::{Upstream, UpstreamIo};
+use super::outbox::Outbox;
+use super::remaining::{Piece, Remaining};
 use super::watch::{Sweep, Watch};
 
-/// Who lets the connection do its work.
-enum Driver {
-    /// Whoever holds the link.
-    Holder(Box<Connection<TokioIo<UpstreamIo>, Upload>>),
-    /// A task of its own.
-    Task,
-    /// It is closed.
-    Nobody,
+/// Room for what is read: at first, and while large bodies come.
+const SMALLEST_READ: usize = 8 * 1024;
+const LARGEST_READ: usize = 128 * 1024;
+
+/// A request on its way to the application.
+pub(crate) struct Outbound {
+    /// Its head, as octets.
+    pub(crate) head: Vec<u8>,
+    /// Its body.
+    pub(crate) upload: Upload,
+    /// How the body is framed: its length, or chunks.
+    pub(crate) length: Option<u64>,
+    /// The answer has no body, whatever it says.
+    pub(crate) to_head: bool,
+    /// It may be sent twice: it is idempotent (RFC 9110 section 9.2.2) and has no body.
+    pub(crate) repeatable: bool,
 }
 
-impl Driver {
-    /// True when it is closed.
-    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Self::Holder(connection) = self
-            && Pin::new(&mut **connection).poll(cx).is_ready()
-        {
-            *self = Self::Nobody;
-        }
-        matches!(self, Self::Nobody)
-    }
-}
-
-/// An HTTP/1.1 connection to the application. No task of its own: an exchange polls it together with what it waits for.
+/// A connection, and the exchange on it.
 pub(crate) struct Link {
-    sender: SendRequest<Upload>,
-    driver: Driver,
+    io: UpstreamIo,
     watch: Arc<Watch>,
+    /// What was read and not yet taken.
+    inbox: BytesMut,
+    /// Room for the next read.
+    room: usize,
+    outbox: Outbox,
+    upload: Upload,
+    /// Octets of the upload that must still come; `None`: it is sent in chunks.
+    upload_left: Option<u64>,
+    /// Of the answer's body.
+    remaining: Remaining,
     /// Carries no other request.
     retired: bool,
     /// The tick in which it became idle.
@@ -53,10 +61,12 @@ pub(crate) struct Link {
 
 /// Why there is no answer.
 pub(crate) enum Failure {
-    /// Nothing of the request was sent; here it is back.
-    Unsent(Box<Request<Upload>>),
-    /// The connection ended, or what came isn't HTTP.
+    /// The connection had ended before anything was answered; here is the request, which may be sent once more.
+    Again(Box<Outbound>),
+    /// The connection ended.
     Lost,
+    /// What came isn't HTTP, or is ambiguous.
+    Malformed(Malformed),
     /// Nothing came in time.
     UpstreamTimeout,
     /// The client stopped sending its body.
@@ -73,8 +83,8 @@ impl Failure {
     /// For the log: whose fault it is and what happened.
     pub(crate) fn explain(&self) -> &'static str {
         match self {
-            Self::Unsent(_) => "the application closed the connection before the request was sent",
-            Self::Lost => "the application closed the connection, or its answer isn't HTTP",
+            Self::Again(_) | Self::Lost => "the application closed the connection without an answer",
+            Self::Malformed(Malformed(why)) => why,
             Self::UpstreamTimeout => {
                 "the application didn't answer in time (upstream.connect_timeout, upstream.response_timeout)"
             }
@@ -100,9 +110,18 @@ impl Link {
     pub(crate) async fn open(upstream: &Upstream, sweep: &Sweep) -> io::Result<Self> {
         let watch = sweep.watch();
         let io = upstream.connect(Arc::clone(&watch)).await?;
-        let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(io));
-        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Driver::Holder(Box::new(connection)), watch, retired: false, idle_since: 0 })
+        Ok(Self {
+            io,
+            watch,
+            inbox: BytesMut::new(),
+            room: SMALLEST_READ,
+            outbox: Outbox::default(),
+            upload: Upload::Empty,
+            upload_left: None,
+            remaining: Remaining::Nothing,
+            retired: false,
+            idle_since: 0,
+        })
     }
 
     /// Its time limits.
@@ -110,19 +129,18 @@ impl Link {
         &self.watch
     }
 
-    /// Lets the connection do what it can; true when it is closed.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        self.driver.drive(cx)
-    }
-
-    /// Whether another request can be sent at once.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.may_be_kept() && self.sender.is_ready()
-    }
-
-    /// Whether another request may come, as far as is known without looking.
+    /// Whether another request may come, as far as is known without looking. Octets that nobody asked for may be meant as an answer
+    /// to the next request, so there won't be one.
     pub(crate) fn may_be_kept(&self) -> bool {
-        !self.retired && matches!(self.driver, Driver::Holder(_))
+        !self.retired && self.is_whole() && self.inbox.is_empty() && self.outbox.is_sent()
+    }
+
+    /// Has no limits and needs little room until the next exchange.
+    pub(crate) fn rest(&mut self) {
+        self.watch.rest();
+        if self.room > SMALLEST_READ {
+            (self.room, self.inbox) = (SMALLEST_READ, BytesMut::new());
+        }
     }
 
     /// After this exchange the connection is closed, whatever the application says.
@@ -130,57 +148,199 @@ impl Link {
         self.retired = true;
     }
 
-    /// Leaves the connection to a task of its own, which hands the transport over when the application switches protocols.
-    pub(crate) fn detach(&mut self) {
-        if let Driver::Holder(connection) = std::mem::replace(&mut self.driver, Driver::Task) {
-            tokio::task::spawn_local(connection.with_upgrades());
-        }
+    /// Whether an idle connection is still silent and open.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.poll_read(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
     }
 
-    /// Sends a request and waits for the head of the answer; the body then comes with [`Self::drive`]. `fate` tells of the
-    /// request's body.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Upload>,
-        fate: Option<&Rc<Cell<Fate>>>,
-        limits: Limits,
-    ) -> Result<Response<Incoming>, Failure> {
-        let fate = || fate.map_or(Fate::Done, |fate| fate.get());
-        let mut sent = fate() == Fate::Done;
+    /// Sends a request and waits for the head of the answer; the body then comes with [`Self::poll_body`].
+    ///
+    /// # Errors
+    /// When there is no answer; then the connection is of no more use.
+    pub(crate) async fn send(&mut self, request: Outbound, limits: Limits) -> Result<Answer, Failure> {
+        let Outbound { head, upload, length, to_head, repeatable } = request;
+        self.outbox.begin(head);
+        (self.upload, self.upload_left) = (upload, length);
+        if !self.upload.is_empty() {
+            // An application that answers without reading the body would take the body for the next request, with whatever
+            // identity its sender wrote there.
+            self.retired = true;
+        }
+        let mut sent = self.upload.is_empty();
         if sent {
             self.watch.limit_total(limits.response);
         } else {
             self.watch.limit_pauses(limits.idle);
         }
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let (driver, watch) = (&mut self.driver, &self.watch);
         let answered = poll_fn(|cx| {
-            watch.wakes(cx.waker());
-            let closed = driver.drive(cx);
-            let polled = answer.as_mut().poll(cx);
-            if !sent && fate() == Fate::Done {
+            self.watch.wakes(cx.waker());
+            let pumped = self.pump(cx);
+            if !sent && self.upload.is_empty() {
                 // Only now the application can be asked to be quick.
                 sent = true;
-                watch.limit_total(limits.response);
+                self.watch.limit_total(limits.response);
             }
-            match polled {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(mut error)) => Poll::Ready(Err(match (fate(), error.take_message()) {
-                    (Fate::TooLarge, _) => Failure::TooLarge,
-                    (Fate::Broken, _) => Failure::ClientBroken,
-                    (Fate::SessionEnded, _) => Failure::SessionEnded,
-                    (_, Some(request)) => Failure::Unsent(Box::new(request)),
-                    (_, None) => Failure::Lost,
-                })),
-                Poll::Pending if closed => Poll::Ready(Err(Failure::Lost)),
-                Poll::Pending if watch.expired() => {
+            match (self.poll_answer(cx, to_head), pumped) {
+                (Poll::Ready(answer), _) => Poll::Ready(answer),
+                (Poll::Pending, Err(failure)) => Poll::Ready(Err(failure)),
+                (Poll::Pending, Ok(())) if self.watch.expired() => {
                     Poll::Ready(Err(if sent { Failure::UpstreamTimeout } else { Failure::ClientTimeout }))
                 }
-                Poll::Pending => Poll::Pending,
+                (Poll::Pending, Ok(())) => Poll::Pending,
             }
         });
-        let response = answered.await?;
+        let answer = answered.await.map_err(|failure| match failure {
+            Failure::Lost if self.inbox.is_empty() && repeatable => match self.outbox.take_head() {
+                Some(head) => Failure::Again(Box::new(Outbound { head, upload: Upload::Empty, length, to_head, repeatable })),
+                None => Failure::Lost,
+            },
+            failure => failure,
+        })?;
+        self.remaining = answer.body;
+        self.retired |= !answer.keeps;
         self.watch.limit_pauses(limits.idle);
-        Ok(response)
+        Ok(answer)
+    }
+
+    /// Whether the answer's body was taken as a whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.remaining == Remaining::Nothing
+    }
+
+    /// The length of what is left of the answer's body, when it is known.
+    pub(crate) fn length_left(&self) -> Option<u64> {
+        match self.remaining {
+            Remaining::Nothing => Some(0),
+            Remaining::Length(left) => Some(left),
+            Remaining::Chunks(_) | Remaining::UntilClose => None,
+        }
+    }
+
+    /// The answer's body, when all of it was read together with the head.
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        self.remaining.take_whole(&mut self.inbox)
+    }
+
+    /// The next piece of the answer's body. What is left of the request's is sent meanwhile.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.pump(cx).is_err() {
+            return Poll::Ready(Some(Err(BodyError::Cut)));
+        }
+        loop {
+            return Poll::Ready(match self.remaining.take(&mut self.inbox) {
+                Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+                Ok(Piece::End) => None,
+                Err(Malformed(why)) => Some(Err(BodyError::Malformed(why))),
+                Ok(Piece::Starved) => match ready!(self.poll_read(cx)) {
+                    Ok(0) if self.remaining == Remaining::UntilClose => {
+                        self.remaining = Remaining::Nothing;
+                        None
+                    }
+                    Ok(0) | Err(_) => Some(Err(BodyError::Cut)),
+                    Ok(_) => continue,
+                },
+            });
+        }
+    }
+
+    /// The octets, for another protocol, when the application has agreed to it.
+    pub(crate) fn into_io(mut self) -> UpstreamIo {
+        self.io.put_back(self.inbox);
+        self.io
+    }
+
+    /// Reads what there is; 0 at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(self.room);
+        let read = ready!(pin!(self.io.read_buf(&mut self.inbox)).poll(cx));
+        if read.as_ref().is_ok_and(|read| *read >= self.room) {
+            self.room = (self.room * 2).min(LARGEST_READ);
+        }
+        Poll::Ready(read)
+    }
+
+    /// The head of the final answer.
+    fn poll_answer(&mut self, cx: &mut Context<'_>, to_head: bool) -> Poll<Result<Answer, Failure>> {
+        loop {
+            match take_answer(&mut self.inbox, to_head) {
+                Ok(Some(answer)) if answer.is_interim() => {}
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Err(malformed) => return Poll::Ready(Err(Failure::Malformed(malformed))),
+                Ok(None) => match ready!(self.poll_read(cx)) {
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Lost)),
+                    Ok(_) => {}
+                },
+            }
+        }
+    }
+
+    /// Writes as much as the application takes and the client sends.
+    fn pump(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        loop {
+            if self.outbox.has_room() && !self.upload.is_empty() {
+                self.pack(cx)?;
+            }
+            if self.outbox.is_sent() {
+                return Ok(());
+            }
+            match self.outbox.poll_write(&mut self.io, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(Failure::Lost),
+                Poll::Pending => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes the next piece of the upload, when there is one.
+    fn pack(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.upload).poll_frame(cx) else { return Ok(()) };
+            let frame = match frame {
+                Some(Ok(frame)) => Some(frame),
+                None => None,
+                Some(Err(error)) => {
+                    self.upload = Upload::Empty;
+                    return Err(match error {
+                        BodyError::TooLarge => Failure::TooLarge,
+                        BodyError::SessionEnded => Failure::SessionEnded,
+                        _ => Failure::ClientBroken,
+                    });
+                }
+            };
+            match (frame.map(Frame::into_data), &mut self.upload_left) {
+                (Some(Ok(data)), _) if data.is_empty() => continue,
+                (Some(Ok(data)), None) => {
+                    let last = self.upload.is_end_stream();
+                    self.outbox.put_chunk(data, last);
+                    if last {
+                        self.upload = Upload::Empty;
+                    }
+                }
+                (Some(Ok(data)), Some(left)) => {
+                    *left = left.checked_sub(data.len() as u64).ok_or(Failure::ClientBroken)?;
+                    self.outbox.put_data(data);
+                }
+                (Some(Err(trailers)), None) => {
+                    self.outbox.put_end(trailers.trailers_ref());
+                    self.upload = Upload::Empty;
+                }
+                (None, None) => {
+                    self.outbox.put_end(None);
+                    self.upload = Upload::Empty;
+                }
+                (Some(Err(_)), Some(_)) => continue,
+                (None, Some(0)) => self.upload = Upload::Empty,
+                (None, Some(_)) => {
+                    self.upload = Upload::Empty;
+                    return Err(Failure::ClientBroken);
+                }
+            }
+            // As soon as all was taken, the application can be asked to be quick.
+            if self.upload_left == Some(0) && self.upload.is_end_stream() {
+                self.upload = Upload::Empty;
+            }
+            return Ok(());
+        }
     }
 }

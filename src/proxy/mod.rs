@@ -4,6 +4,7 @@
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
 
+mod answer;
 mod authority;
 mod body;
 mod client_io;
@@ -16,7 +17,10 @@ mod hop_by_hop;
 mod link;
 mod listener;
 mod measure;
+mod outbox;
 mod pool;
+mod remaining;
+mod request_head;
 mod request_id;
 mod server;
 pub mod settings;

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::connect::Upstream;
@@ -49,10 +48,9 @@ impl Pool {
         Link::open(&self.upstream, &self.sweep).await
     }
 
-    /// Takes back a connection whose answer is whole. Whether it can carry another request (the application may have said that it
-    /// won't, or have answered before it had read everything) is seen when it is taken again.
+    /// Takes back a connection whose answer is whole, if it can carry another request.
     pub(crate) fn give(&self, mut link: Link) {
-        link.watch().rest();
+        link.rest();
         let mut idle = self.idle.borrow_mut();
         if link.may_be_kept() && idle.len() < MOST_IDLE {
             link.idle_since = self.sweep.ticks().now();
@@ -60,7 +58,7 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long, was closed by the application, or can't carry another request.
+    /// Closes what has been idle for too long or was closed by the application.
     pub(crate) fn purge(&self) {
         let mut idle = self.idle.borrow_mut();
         idle.retain_mut(|link| self.is_good(link));
@@ -70,6 +68,6 @@ impl Pool {
     /// Whether an idle connection can carry another request, as far as is known after looking.
     fn is_good(&self, link: &mut Link) -> bool {
         let idle = TICK * self.sweep.ticks().now().wrapping_sub(link.idle_since);
-        idle <= IDLE_LIFETIME && !link.drive(&mut Context::from_waker(Waker::noop())) && link.is_ready()
+        idle <= IDLE_LIFETIME && link.is_quiet()
     }
 }

@@ -9,20 +9,23 @@ use std::time::Instant;
 
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::body::{Outgoing, Relay, Upload};
 use super::client_io::{Busy, Phase};
-use super::forward::{Exchange, finish, no_answer, prepare, refusal, unreachable};
+use super::connect::UpstreamIo;
+use super::forward::{Exchange, Framing, finish, judge_length, no_answer, refusal, unreachable, write_head};
 use super::gate::{ClientConnection, GateParts, Refusal};
 use super::hop_by_hop;
-use super::link::{Failure, Limits};
+use super::link::{Failure, Limits, Outbound};
+use super::measure::Outcome;
 use super::watch::Watch;
 use crate::session::Session;
+use crate::web::Problem;
 
 /// Opens a WebSocket to the application. It gets a connection of its own. When the application declines, its answer is
 /// passed on.
@@ -38,37 +41,33 @@ pub(crate) async fn upgrade(
 ) -> Result<Response<Outgoing>, Refusal> {
     let gate = exchange.gate;
     let client_side = head.extensions.remove::<OnUpgrade>();
-    let mut head = prepare(&exchange, head)?;
-    head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    let (upload, fate) = Upload::new(body, exchange.session.as_ref(), &gate.parts);
+    if !body.is_end_stream() || judge_length(&head.headers, gate)?.is_some_and(|length| length > 0) {
+        return Err(Refusal::new(Problem::BadRequest("a request for a WebSocket has no body"), Outcome::BadRequest));
+    }
+    let head = write_head(&exchange, head, Framing::WebSocket)?;
 
     let settings = gate.parts.upstream.settings();
     let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
     let began = Instant::now();
     let mut link = gate.pool.open().await.map_err(|error| unreachable(exchange.facts, &error))?;
-    link.detach();
-    let response = link.send(Request::from_parts(head, upload), fate.as_ref(), limits).await;
-    let mut response = response.map_err(|failure| no_answer(exchange.facts, failure))?;
+    let request = Outbound { head, upload: Upload::Empty, length: None, to_head: false, repeatable: false };
+    let mut answer = link.send(request, limits).await.map_err(|failure| no_answer(exchange.facts, failure))?;
     gate.own.measure.answered(began.elapsed());
 
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let (mut head, incoming) = response.into_parts();
-        finish(gate, &mut head)?;
-        let pool = Rc::clone(&gate.pool);
-        let relay = Relay::new(incoming, Some(link), pool, exchange.session, Arc::clone(&gate.parts), busy);
-        return Ok(Response::from_parts(head, Outgoing::Relay(relay)));
+    if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
+        link.retire();
+        finish(gate, &mut answer.head)?;
+        let relay = Relay::new(link, Rc::clone(&gate.pool), exchange.session, Arc::clone(&gate.parts), busy);
+        return Ok(Response::from_parts(answer.head, Outgoing::Relay(Box::new(relay))));
     }
-    let agreed =
-        response.headers().get_all(UPGRADE).iter().flat_map(hop_by_hop::tokens).any(|to| to.eq_ignore_ascii_case("websocket"));
+    let mut head = answer.head;
+    let agreed = head.headers.get_all(UPGRADE).iter().flat_map(hop_by_hop::tokens).any(|to| to.eq_ignore_ascii_case("websocket"));
     let (Some(client_side), true) = (client_side, agreed) else {
         return Err(refusal(Failure::Lost));
     };
-    let application_side = hyper::upgrade::on(&mut response);
     let watch = Arc::clone(link.watch());
     watch.beat();
     connection.phase.set_upgraded();
-    let (mut head, _) = response.into_parts();
     hop_by_hop::strip_response(&mut head.headers);
     gate.parts.web.cookies().strip_response(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -76,7 +75,7 @@ pub(crate) async fn upgrade(
     let phase = Arc::clone(&connection.phase);
     let tunnel = Tunnel {
         client_side,
-        application_side,
+        application_side: link.into_io(),
         watch,
         session: exchange.session,
         parts: Arc::clone(&gate.parts),
@@ -91,7 +90,7 @@ pub(crate) async fn upgrade(
 /// An open WebSocket.
 struct Tunnel {
     client_side: OnUpgrade,
-    application_side: OnUpgrade,
+    application_side: UpstreamIo,
     /// Of the connection to the application: every octet of either direction passes there.
     watch: Arc<Watch>,
     session: Option<Arc<Session>>,
@@ -103,10 +102,9 @@ struct Tunnel {
 
 impl Tunnel {
     async fn run(self) {
-        let Self { client_side, application_side, watch, session, parts, phase, _busy } = self;
+        let Self { client_side, mut application_side, watch, session, parts, phase, _busy } = self;
         let copying = async {
-            let (client, application) = tokio::try_join!(client_side, application_side)?;
-            let copied = copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(application)).await;
+            let copied = copy_bidirectional(&mut TokioIo::new(client_side.await?), &mut application_side).await;
             Ok::<_, hyper::Error>(copied.is_ok())
         };
         let mut copying = pin!(copying);

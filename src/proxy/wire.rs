@@ -199,7 +199,7 @@ fn field_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Hexadecimal digits, at most 16, then nothing or extensions.
-fn chunk_size(line: &[u8]) -> Option<u64> {
+pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|octet| *octet == b';').next()?;
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;

@@ -12,7 +12,7 @@ use crate::access::Visitor;
 use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::identity::assertion::MintedAssertion;
-use crate::identity::headers::{HeaderPlan, PreparedHeaders};
+use crate::identity::headers::HeaderPlan;
 use crate::saml::NameId;
 use crate::token::HashedToken;
 use texts::Texts;
@@ -59,7 +59,7 @@ pub struct Session {
     key: HashedToken,
     identity: Identity,
     plan: Arc<HeaderPlan>,
-    headers: OnceLock<PreparedHeaders>,
+    headers: OnceLock<Box<[u8]>>,
     texts: Texts,
     auth_time: Timestamp,
     reauthenticated: Option<Timestamp>,
@@ -165,8 +165,8 @@ impl Session {
         self.texts.origin(self.auth_time, self.reauthenticated, self.not_on_or_after)
     }
     /// Identity headers, rendered once.
-    pub fn headers(&self) -> &PreparedHeaders {
-        self.headers.get_or_init(|| self.plan.render(&self.identity))
+    pub fn headers(&self) -> &[u8] {
+        self.headers.get_or_init(|| self.plan.write(&self.identity))
     }
     /// The cached assertion's place.
     pub fn assertion(&self) -> &ArcSwapOption<MintedAssertion> {

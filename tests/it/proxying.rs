@@ -184,16 +184,20 @@ fn a_connection_that_the_application_closed_is_noticed_and_a_request_that_can_be
     assert_eq!(ask(gateway.address, get("/again", "")).status(), 200, "sent once more on a new connection");
     assert_eq!(upstream.seen().len(), 3);
     assert_eq!(ask(gateway.address, request("DELETE /again", "")).status(), 200);
-    // A POST might do its work twice, and a body is gone.
+    // A POST might do its work twice, and a body is gone: they get a connection that can't be stale.
     for line in ["POST /once", "PUT /once"] {
         assert_eq!(ask(gateway.address, get("/warm", "")).status(), 200);
         served.store(0, Ordering::SeqCst);
         let before = upstream.seen().len();
         assert_eq!(ask(gateway.address, request(line, "body")).status(), 502, "{line}");
         assert_eq!(upstream.seen().len(), before + 1, "{line}");
+        let seen = upstream.seen();
+        let alone = seen.iter().filter(|other| other.connection == seen[before].connection).count() == 1;
+        assert!(alone, "{line}");
     }
     // On a fresh connection nothing is repeated: it isn't stale.
     served.store(0, Ordering::SeqCst);
+    let gateway = open(&upstream);
     assert_eq!(ask(gateway.address, get("/fresh", "")).status(), 502);
 }
 

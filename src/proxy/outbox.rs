@@ -1,0 +1,123 @@
+//! What is being written to the application: a head, and pieces of a body in their framing.
+
+use std::fmt::Write as _;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::io::AsyncWrite;
+
+use super::connect::UpstreamIo;
+use crate::identity::headers::write_line;
+
+/// Octets in three parts, written as one.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// The head of the request, a chunk's size, or the end of all chunks.
+    front: Vec<u8>,
+    data: Bytes,
+    /// What ends a chunk.
+    back: &'static [u8],
+    /// So much of all three is written.
+    written: usize,
+    /// The transport may hold something back.
+    unflushed: bool,
+    /// `front` holds the whole head and nothing else.
+    only_head: bool,
+}
+
+impl Outbox {
+    /// A new request.
+    pub(crate) fn begin(&mut self, head: Vec<u8>) {
+        *self = Self { front: head, only_head: true, unflushed: true, ..Self::default() };
+    }
+
+    /// The head, when nothing else was to be written since.
+    pub(crate) fn take_head(&mut self) -> Option<Vec<u8>> {
+        self.only_head.then(|| std::mem::take(&mut self.front))
+    }
+
+    /// Whether all is written.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.written == self.length() && !self.unflushed
+    }
+
+    /// Whether a piece can be put in: all is written, or a head waits, which goes out together with it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_sent() || (self.only_head && self.written == 0)
+    }
+
+    /// A piece of a body whose length was announced.
+    pub(crate) fn put_data(&mut self, data: Bytes) {
+        self.make_room();
+        self.data = data;
+    }
+
+    /// A chunk (RFC 9112 section 7.1), not an empty one; `last`: and the end of all chunks.
+    pub(crate) fn put_chunk(&mut self, data: Bytes, last: bool) {
+        self.make_room();
+        let mut size = String::new();
+        // Writing to a string can't fail.
+        let _ = write!(size, "{:x}\r\n", data.len());
+        self.front.extend_from_slice(size.as_bytes());
+        (self.data, self.back) = (data, if last { &b"\r\n0\r\n\r\n"[..] } else { b"\r\n" });
+    }
+
+    /// The end of all chunks.
+    pub(crate) fn put_end(&mut self, trailers: Option<&HeaderMap>) {
+        self.make_room();
+        self.front.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers.into_iter().flatten() {
+            write_line(&mut self.front, name, value);
+        }
+        self.front.extend_from_slice(b"\r\n");
+    }
+
+    fn make_room(&mut self) {
+        if self.is_sent() {
+            self.front.clear();
+            (self.data, self.back, self.written) = (Bytes::new(), b"", 0);
+        }
+        (self.only_head, self.unflushed) = (false, true);
+    }
+
+    fn length(&self) -> usize {
+        self.front.len() + self.data.len() + self.back.len()
+    }
+
+    /// Writes until all is written.
+    pub(crate) fn poll_write(&mut self, io: &mut UpstreamIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.length() {
+            let mut skip = self.written;
+            let mut rest = |part: &'_ [u8]| {
+                let skipped = skip.min(part.len());
+                skip -= skipped;
+                skipped
+            };
+            let starts = [rest(&self.front), rest(&self.data), rest(self.back)];
+            let parts = [&self.front[..], &self.data[..], self.back];
+            let mut slices = [IoSlice::new(&[]); 3];
+            let mut used = 0;
+            for (part, from) in parts.into_iter().zip(starts) {
+                if let (Some(left), Some(slice)) = (part.get(from..).filter(|left| !left.is_empty()), slices.get_mut(used)) {
+                    *slice = IoSlice::new(left);
+                    used += 1;
+                }
+            }
+            let slices = slices.get(..used).unwrap_or_default();
+            let written = match slices {
+                [only] => ready!(Pin::new(&mut *io).poll_write(cx, only))?,
+                several => ready!(Pin::new(&mut *io).poll_write_vectored(cx, several))?,
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written;
+        }
+        ready!(Pin::new(io).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+}
