@@ -10,7 +10,7 @@ use super::hop_by_hop::tokens;
 use super::remaining::Remaining;
 
 /// Largest head, in octets.
-const LARGEST_HEAD: usize = 256 * 1024;
+const LARGEST_HEAD: usize = 64 * 1024;
 /// Most header lines.
 const MOST_LINES: usize = 128;
 

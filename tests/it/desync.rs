@@ -69,6 +69,55 @@ fn an_answer_with_two_lengths_is_none() {
 }
 
 #[test]
+fn octets_that_nobody_asked_for_are_nobody_s_answer() {
+    // Behind its first answer the application says another one: at once, or after the client has got the first.
+    for at_once in [true, false] {
+        let (got_it, told) = std::sync::mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let (said, hear) = std::sync::mpsc::channel();
+        let upstream = Upstream::answering(move |seen, stream| {
+            let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            if seen.connection > 0 {
+                stream.write_all(answer("mine").as_bytes()).unwrap();
+                return Then::Keep;
+            }
+            if at_once {
+                stream.write_all([answer("first"), answer("stray")].concat().as_bytes()).unwrap();
+            } else {
+                stream.write_all(answer("first").as_bytes()).unwrap();
+                told.lock().unwrap().recv().unwrap();
+                stream.write_all(answer("stray").as_bytes()).unwrap();
+            }
+            said.send(()).unwrap();
+            Then::Keep
+        });
+        let gateway = open(&upstream);
+        assert_eq!(ask(gateway.address, request("GET", "")).text(), "first");
+        let _ = got_it.send(());
+        hear.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(ask(gateway.address, request("GET", "")).text(), "mine", "at once: {at_once}");
+    }
+}
+
+#[test]
+fn an_answer_in_an_unknown_coding_is_none_and_what_comes_before_the_answer_is_not_it() {
+    let upstream = Upstream::answering(|seen, stream| {
+        let answer = match seen.line() {
+            "GET /coded HTTP/1.1" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            _ => {
+                "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 203 Odd\r\nContent-Length: 2\r\n\r\nok"
+            }
+        };
+        if stream.write_all(answer.as_bytes()).is_ok() { Then::Keep } else { Then::Close }
+    });
+    let gateway = open(&upstream);
+    assert_eq!(ask(gateway.address, "GET /coded HTTP/1.1\r\nHost: app.example\r\n\r\n").status(), 502);
+    let answer = ask(gateway.address, request("GET", ""));
+    assert_eq!((answer.status(), answer.text().as_str(), answer.header("link")), (203, "ok", None));
+    assert!(answer.head.starts_with("HTTP/1.1 203 Odd\r\n"), "{}", answer.head);
+}
+
+#[test]
 fn an_upload_ends_with_its_session() {
     let upstream = Upstream::start();
     let gateway = Wanted::before(upstream.address).start();

@@ -471,9 +471,13 @@ async fn an_application_can_speak_tls_and_must_be_the_right_one() {
     };
     let status = |gateway: Gateway| ask(gateway.address, get("/", "")).status();
     assert_eq!(status(outer(true, "app.example")), 200);
+    assert_eq!(upstream.only().one("x-forwarded-proto"), Some("https"));
+    let large = "x".repeat(3_000_000);
+    let upload = format!("POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: {}\r\n\r\n{large}", large.len());
+    assert_eq!(ask(outer(true, "app.example").address, upload).status(), 200);
+    assert_eq!(upstream.wait_for(2).body.len(), large.len());
     assert_eq!(status(outer(true, "evil.example")), 502);
     assert_eq!(status(outer(false, "app.example")), 502, "the system doesn't know it");
-    assert_eq!(upstream.only().one("x-forwarded-proto"), Some("https"));
 }
 
 #[test]

@@ -80,6 +80,26 @@ fn octets_pass_both_ways_whatever_they_are() {
 }
 
 #[test]
+fn what_the_application_says_at_once_arrives_and_a_body_has_no_place() {
+    let upstream = Upstream::answering(|_, stream| {
+        let said = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello";
+        stream.write_all(said).unwrap();
+        // Until the client goes.
+        let _ = stream.read(&mut [0; 16]);
+        Then::Close
+    });
+    let gateway = Wanted::before(upstream.address).start();
+    let cookie = format!("Cookie: {}\r\nOrigin: https://app.example\r\n", gateway.sign_in("alice", &[]));
+    let mut raw = Raw::connect(gateway.address);
+    assert_eq!(raw.ask(handshake("/ws", &cookie)).status(), 101);
+    let mut hello = [0; 7];
+    raw.stream.read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"\x81\x05hello");
+    let mut with_body = Raw::connect(gateway.address);
+    assert_eq!(with_body.ask(handshake("/ws", &format!("{cookie}Content-Length: 5\r\n")) + "hello").status(), 400);
+}
+
+#[test]
 fn without_a_session_there_is_none() {
     let upstream = echo();
     let rules = vec![Rule::new("/public/**", Allow::Anyone), Rule::new("/closed/**", Allow::Nobody)];
