@@ -49,9 +49,13 @@ impl Raw {
 
     /// The next answer; `None` when the connection is closed instead.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
+        self.answer_to("GET")
+    }
+
+    fn answer_to(&mut self, method: &str) -> Option<Answer> {
         let head = read_head(&mut self.stream)?;
         let mut answer = Answer { head, body: Vec::new(), whole: true };
-        let bodiless = [101, 204, 304].contains(&answer.status());
+        let bodiless = method == "HEAD" || [101, 204, 304].contains(&answer.status());
         if let Some(length) = answer.header("content-length").map(|length| length.parse().unwrap()).filter(|_| !bodiless) {
             answer.body = vec![0; length];
             let mut read = 0;
@@ -63,7 +67,7 @@ impl Raw {
             }
             answer.body.truncate(read);
             answer.whole = read == length;
-        } else if answer.header("transfer-encoding") == Some("chunked") {
+        } else if answer.header("transfer-encoding") == Some("chunked") && !bodiless {
             answer.whole = read_chunks(&mut self.stream, &mut answer.body);
         }
         Some(answer)
@@ -71,7 +75,9 @@ impl Raw {
 
     /// Sends, and gives the answer.
     pub(crate) fn ask(&mut self, octets: impl AsRef<[u8]>) -> Answer {
-        self.send(octets).answer().expect("an answer")
+        let octets = octets.as_ref();
+        let method = if octets.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
+        self.send(octets).answer_to(method).expect("an answer")
     }
 
     /// Whether the other side has closed, after everything that it had to say was read.
