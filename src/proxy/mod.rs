@@ -1,5 +1,6 @@
 //! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `client_io`, `wire`, `tls`),
-//! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` and `connect`.
+//! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` (with
+//! `request_head`, `outbox`, `answer`, `remaining`) and `connect`.
 //!
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
