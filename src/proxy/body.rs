@@ -35,8 +35,8 @@ pub(crate) enum BodyError {
     /// No octet for `upstream.idle_timeout`.
     #[error("nothing was sent for too long")]
     Idle,
-    /// The connection to the application ended in the middle.
-    #[error("the application closed the connection")]
+    /// The connection that it comes from ended in the middle.
+    #[error("the connection was closed")]
     Cut,
     /// The application's framing is broken.
     #[error("{0}")]
@@ -57,6 +57,7 @@ pub(crate) enum Upload {
 /// A client's body, counted, its trailers filtered.
 pub(crate) struct UploadStream {
     incoming: Incoming,
+    http2: bool,
     announced: Vec<HeaderName>,
     /// Octets that may still come; `None`: any number.
     left: Option<u64>,
@@ -70,6 +71,7 @@ impl Upload {
     /// Wraps a client's body; `announced` are the trailers that may follow it.
     pub(crate) fn new(
         incoming: Incoming,
+        http2: bool,
         announced: Vec<HeaderName>,
         session: Option<&Arc<Session>>,
         parts: &Arc<GateParts>,
@@ -79,7 +81,7 @@ impl Upload {
         }
         let left = parts.upstream.settings().max_body;
         let (session, checked) = (session.cloned(), parts.clock.now());
-        Self::Stream(UploadStream { incoming, announced, left, session, checked, parts: Arc::clone(parts) })
+        Self::Stream(UploadStream { incoming, http2, announced, left, session, checked, parts: Arc::clone(parts) })
     }
 
     /// Whether there is none, so that a request can be sent again.
@@ -134,6 +136,8 @@ impl UploadStream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         Poll::Ready(match polled {
+            // hyper takes a stream that is reset without an error, as when the client went silent, for one that has ended.
+            None if self.http2 && !self.incoming.is_end_stream() => Some(Err(BodyError::Cut)),
             None => None,
             Some(Err(error)) => Some(Err(error.into())),
             Some(Ok(frame)) => {

@@ -48,13 +48,15 @@ pub(crate) async fn forward(
 ) -> Result<Response<Outgoing>, Refusal> {
     let gate = exchange.gate;
     let length = judge_length(&head.headers, gate)?;
+    let http2 = head.version == Version::HTTP_2;
     let announced = hop_by_hop::announced_trailers(&mut head.headers, |name| is_lawful_trailer(name, &gate.parts));
-    let upload = Upload::new(body, announced, exchange.session.as_ref(), &gate.parts);
+    let upload = Upload::new(body, http2, announced, exchange.session.as_ref(), &gate.parts);
     let framing = match (upload.is_empty(), length) {
-        (true, None | Some(0)) => Framing::NoBody,
+        (true, None) => Framing::NoBody,
+        (true, Some(0)) => Framing::Zero,
         (true, Some(_)) => return Err(malformed_length()),
         (false, None) => Framing::Chunks,
-        (false, Some(_)) => Framing::Length,
+        (false, Some(length)) => Framing::Length(length),
     };
     let to_head = head.method == Method::HEAD;
     // Idempotent (RFC 9110 section 9.2.2).
@@ -80,8 +82,10 @@ pub(crate) async fn forward(
 pub(crate) enum Framing {
     /// There is none.
     NoBody,
+    /// There is none, and the client said so.
+    Zero,
     /// The client said how long it is.
-    Length,
+    Length(u64),
     /// Nobody knows how long it is.
     Chunks,
     /// There is none, and another protocol is to follow.
@@ -92,10 +96,14 @@ impl Framing {
     /// Says it. A connection that a body was sent on carries no other request afterwards: an application that answers without
     /// reading the body would take the body for the next request, with whatever identity its sender wrote there.
     fn write(self, head: &mut RequestHead) {
-        let mut line = |name, value| head.line(&name, &HeaderValue::from_static(value));
+        let mut line = |name, value: &'static str| head.line(&name, &HeaderValue::from_static(value));
         match self {
             Self::NoBody => {}
-            Self::Length => line(CONNECTION, "close"),
+            Self::Zero => line(CONTENT_LENGTH, "0"),
+            Self::Length(length) => {
+                line(CONNECTION, "close");
+                head.line(&CONTENT_LENGTH, &length.into());
+            }
             Self::Chunks => {
                 line(CONNECTION, "close");
                 line(TRANSFER_ENCODING, "chunked");
@@ -141,7 +149,8 @@ pub(crate) fn write_head(exchange: &Exchange<'_>, mut from: Parts, framing: Fram
     let mut head = RequestHead::new(&from.method, permit.target().path_and_query());
     let upstream = &parts.upstream;
     head.line(&HOST, if upstream.settings().preserve_host { &facts.host } else { upstream.host() });
-    for (name, value) in from.headers.iter().filter(|(name, _)| *name != HOST) {
+    // The length is written by whoever sends the body: a client could name its own line away.
+    for (name, value) in from.headers.iter().filter(|(name, _)| *name != HOST && *name != CONTENT_LENGTH) {
         head.line(name, value);
     }
     framing.write(&mut head);

@@ -318,7 +318,11 @@ impl Link {
                     }
                 }
                 (Some(Ok(data)), Some(left)) => {
-                    *left = left.checked_sub(data.len() as u64).ok_or(Failure::ClientBroken)?;
+                    let Some(rest) = left.checked_sub(data.len() as u64) else {
+                        self.upload = Upload::Empty;
+                        return Err(Failure::ClientBroken);
+                    };
+                    *left = rest;
                     self.outbox.put_data(data);
                 }
                 (Some(Err(trailers)), None) => {

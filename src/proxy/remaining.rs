@@ -88,7 +88,10 @@ impl Remaining {
                         return if inbox.len() > LONGEST_SIZE_LINE { Err(NO_SIZE) } else { Ok(Piece::Starved) };
                     };
                     let line = inbox.split_to(end + 1);
-                    let size = line.strip_suffix(b"\r\n").filter(|line| line.len() <= LONGEST_SIZE_LINE).and_then(chunk_size);
+                    let line = line.strip_suffix(b"\r\n").filter(|line| line.len() <= LONGEST_SIZE_LINE);
+                    // Some applications fill the size up with blanks; nothing stands behind them that could be read otherwise.
+                    let size = line.and_then(|line| line.split(|octet| *octet == b';').next()).map(<[u8]>::trim_ascii_end);
+                    let size = size.and_then(chunk_size);
                     *self = Self::Chunks(match size.ok_or(NO_SIZE)? {
                         0 => Place::Trailers,
                         size => Place::Data(size),
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn bodies_end_where_they_say_in_any_pieces() {
-        let chunks = b"3\r\nabc\r\n0a;x=y\r\n0123456789\r\n0\r\nX-T: 1\r\nx-t: 2\r\n\r\nHTTP";
+        let chunks = b"3  \r\nabc\r\n0a ;x=y\r\n0123456789\r\n0\r\nX-T: 1\r\nx-t: 2\r\n\r\nHTTP";
         for step in 1..=chunks.len() {
             let (data, trailers, whole, _) = read(Remaining::chunked(), chunks, step).unwrap();
             assert_eq!((&data[..], whole), (&b"abc0123456789"[..], true));

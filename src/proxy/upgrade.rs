@@ -57,6 +57,9 @@ pub(crate) async fn upgrade(
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
         link.retire();
         finish(gate, &mut answer.head)?;
+        if let Some(whole) = link.take_whole() {
+            return Ok(Response::from_parts(answer.head, Outgoing::own(whole.into(), busy)));
+        }
         let relay = Relay::new(link, Rc::clone(&gate.pool), exchange.session, Arc::clone(&gate.parts), busy);
         return Ok(Response::from_parts(answer.head, Outgoing::Relay(Box::new(relay))));
     }

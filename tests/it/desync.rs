@@ -42,6 +42,26 @@ fn a_connection_that_carried_a_body_carries_no_other_request() {
 }
 
 #[test]
+fn the_length_of_a_body_can_t_be_named_away() {
+    for connection in ["content-length", "close, Content-Length", "keep-alive, transfer-encoding, content-length"] {
+        let upstream = Upstream::start();
+        let gateway = open(&upstream);
+        let smuggled = request("GET", "X-User: root\r\n");
+        let lines = format!("Connection: {connection}\r\nContent-Length: {}\r\n", smuggled.len());
+        assert_eq!(ask(gateway.address, format!("{}{smuggled}", request("POST", &lines))).status(), 200);
+        let seen = upstream.only();
+        assert_eq!(seen.all("content-length"), [smuggled.len().to_string()], "{connection}");
+        assert_eq!(seen.body, smuggled.as_bytes());
+        let empty = request("POST", &format!("Connection: {connection}\r\nContent-Length: 0\r\n"));
+        assert_eq!(ask(gateway.address, empty).status(), 200);
+        assert_eq!(upstream.wait_for(2).all("content-length"), ["0"]);
+        let chunked = request("POST", &format!("Connection: {connection}\r\nTransfer-Encoding: chunked\r\n"));
+        assert_eq!(ask(gateway.address, format!("{chunked}3\r\nabc\r\n0\r\n\r\n")).status(), 200);
+        assert_eq!(upstream.wait_for(3).body, b"3\r\nabc\r\n0\r\n\r\n");
+    }
+}
+
+#[test]
 fn a_head_request_leaves_nothing_for_the_next() {
     assert!(!shares_its_connection(&request("HEAD", "")));
 }

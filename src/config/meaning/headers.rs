@@ -33,6 +33,7 @@ const TAKEN: &[&str] = &[
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
+    "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-real-ip",
     "x-request-id",
