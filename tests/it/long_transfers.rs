@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use samlgate::access::{Allow, Rule};
 
-use crate::support::gateway::{Gateway, Wanted};
+use crate::support::gateway::{Gateway, Wanted, certificate};
+use crate::support::http2::stream;
 use crate::support::raw::Raw;
 use crate::support::upstream::{PATIENCE, read_head};
 
@@ -120,5 +121,37 @@ fn an_answer_counts_though_the_application_closes_without_reading() {
         let answer = { client }.answer().unwrap();
         assert_eq!((answer.status(), answer.text().as_str()), (413, "big"));
         sending.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_http2_cuts_off_is_not_whole() {
+    for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL] {
+        let (address, arrivals) = application();
+        let directory = tempfile::tempdir().unwrap();
+        let files = certificate(directory.path());
+        let mut wanted = Wanted::before(address).rules(vec![Rule::new("/**", Allow::Anyone)]);
+        wanted.tls = Some(files.clone());
+        let gateway = wanted.start();
+        let (mut client, connection) = h2::client::handshake(stream(gateway.address, &files).await).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post("https://app.example/").body(()).unwrap();
+        let (_answer, mut upload) = client.send_request(request, false).unwrap();
+        upload.send_data("half".into(), false).unwrap();
+        let arrived = tokio::task::spawn_blocking(move || {
+            let (head, mut application) = arrivals.recv_timeout(PATIENCE).unwrap();
+            application.read_exact(&mut [0; "4\r\nhalf\r\n".len()]).unwrap();
+            (head, application)
+        });
+        let (head, mut application) = arrived.await.unwrap();
+        assert!(head.to_lowercase().contains("transfer-encoding: chunked"), "{head}");
+        upload.send_reset(reason);
+        let rest = tokio::task::spawn_blocking(move || {
+            let mut rest = Vec::new();
+            // However it ends.
+            let _ = application.read_to_end(&mut rest);
+            rest
+        });
+        assert_eq!(rest.await.unwrap(), b"", "{reason}");
     }
 }

@@ -11,6 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use samlgate::proxy::settings::TlsFiles;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// TLS that trusts just this certificate and offers these protocols.
 pub(crate) fn tls(
@@ -27,16 +29,22 @@ pub(crate) fn tls(
     Arc::new(config).into()
 }
 
+/// A connection on which HTTP/2 was agreed.
+pub(crate) async fn stream(address: SocketAddr, files: &TlsFiles) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let connector = tls(files, &["h2"], rustls::ALL_VERSIONS);
+    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    stream
+}
+
 /// One connection.
 pub(crate) struct Http2(SendRequest<Full<Bytes>>);
 
 impl Http2 {
     /// Must run in a tokio runtime, which drives the connection.
     pub(crate) async fn connect(address: SocketAddr, files: &TlsFiles) -> Self {
-        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
-        let connector = tls(files, &["h2"], rustls::ALL_VERSIONS);
-        let stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let stream = stream(address, files).await;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
