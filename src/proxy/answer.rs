@@ -1,6 +1,6 @@
 //! The head of the application's answer: what it says, and where its body will end (RFC 9112 sections 4 and 6).
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -60,15 +60,12 @@ pub(crate) fn take_answer(inbox: &mut BytesMut, to_head: bool) -> Result<Option<
     {
         head.extensions.insert(reason);
     }
-    head.headers.reserve(parsed.headers.len());
-    for line in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("a header has no name"))?;
-        let value = HeaderValue::from_maybe_shared(octets.slice_ref(line.value));
-        head.headers.append(name, value.map_err(|_| Malformed("a header has control characters"))?);
-    }
-    let body = body_after(&head, minor, to_head)?;
+    append_lines(&mut head.headers, parsed.headers, &octets)?;
+    let bodiless = to_head || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = body_after(&head.headers, minor, bodiless)?;
     let closes = head.headers.get_all(CONNECTION).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case("close"));
-    let keeps = minor == 1 && body != Remaining::UntilClose && !closes;
+    let late = to_head || (bodiless && announces_a_body(&head.headers));
+    let keeps = minor == 1 && body != Remaining::UntilClose && !closes && !late;
     Ok(Some(Answer { head, body, keeps }))
 }
 
@@ -83,16 +80,14 @@ fn end_of_head(octets: &[u8]) -> Option<usize> {
 
 /// RFC 9112 section 6.3. Two lengths, or a coding that isn't known, are refused: whichever we believed, somebody could believe the
 /// other.
-fn body_after(head: &Parts, minor: u8, to_head: bool) -> Result<Remaining, Malformed> {
-    let length = content_length(&head.headers)?;
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+fn body_after(headers: &HeaderMap, minor: u8, bodiless: bool) -> Result<Remaining, Malformed> {
+    let length = content_length(headers)?;
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let chunked = match (codings.next(), codings.next()) {
         (None, _) => false,
         (Some(coding), None) if minor == 1 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
         _ => return Err(Malformed("its transfer coding is another than chunked")),
     };
-    let bodiless =
-        to_head || head.status.is_informational() || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     match (length, chunked) {
         (Some(_), true) => Err(Malformed("it has both a length and a transfer coding")),
         _ if bodiless => Ok(Remaining::Nothing),
@@ -100,6 +95,26 @@ fn body_after(head: &Parts, minor: u8, to_head: bool) -> Result<Remaining, Malfo
         (None, true) => Ok(Remaining::chunked()),
         (None, false) => Ok(Remaining::UntilClose),
     }
+}
+
+/// An answer that can have no body but names the length of one: a careless application may send it all the same, and late, when
+/// the next user's answer is waited for (RFC 9112 section 6.3). HEAD always is such a case.
+fn announces_a_body(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Takes over lines that were parsed from `octets`, without copying the values.
+///
+/// # Errors
+/// When a name or a value is none.
+pub(crate) fn append_lines(headers: &mut HeaderMap, lines: &[httparse::Header<'_>], octets: &Bytes) -> Result<(), Malformed> {
+    headers.reserve(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("a header has no name"))?;
+        let value = HeaderValue::from_maybe_shared(octets.slice_ref(line.value));
+        headers.append(name, value.map_err(|_| Malformed("a header has control characters"))?);
+    }
+    Ok(())
 }
 
 /// Digits, once (RFC 9110 section 8.6).
@@ -161,6 +176,11 @@ mod tests {
         assert!(keeps("204 No Content\r\nConnection: keep-alive"));
         assert!(!keeps("200 OK\r\nContent-Length: 1\r\nConnection: x, Close"));
         assert!(!keeps("200 OK"));
+        assert!(keeps("304 Not Modified\r\nContent-Length: 0"));
+        assert!(!keeps("304 Not Modified\r\nContent-Length: 1"));
+        assert!(!keeps("204 No Content\r\nTransfer-Encoding: chunked"));
+        let mut to_head = BytesMut::from("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert!(!take_answer(&mut to_head, true).unwrap().unwrap().keeps);
     }
 
     #[test]

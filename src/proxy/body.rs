@@ -107,13 +107,6 @@ impl Body for Upload {
             Self::Stream(stream) => stream.incoming.is_end_stream(),
         }
     }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(stream) => stream.incoming.size_hint(),
-        }
-    }
 }
 
 impl UploadStream {

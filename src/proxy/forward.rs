@@ -65,9 +65,6 @@ pub(crate) async fn forward(
     let head = write_head(&exchange, head, framing)?;
     let (answer, mut link) = send(gate, Outbound { head, upload, length, to_head, repeatable }, exchange.facts).await?;
     let mut head = answer.head;
-    if to_head || announces_what_cannot_come(&head) {
-        link.retire();
-    }
     finish(gate, &mut head)?;
     if let Some(whole) = link.take_whole() {
         gate.pool.give(link);
@@ -114,14 +111,6 @@ impl Framing {
             }
         }
     }
-}
-
-/// An answer that can have no body but names the length of one: a careless application may send it all the same, and late, when
-/// the next user's answer is waited for (RFC 9112 section 6.3). HEAD always is such a case.
-fn announces_what_cannot_come(head: &http::response::Parts) -> bool {
-    let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let announced = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-    bodiless && (announced || head.headers.contains_key(TRANSFER_ENCODING))
 }
 
 /// Refuses a length that is no number or given twice (HTTP/2 lets that pass), and a body whose length is beyond `max_body`, before

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 use tokio::io::AsyncWrite;
 
@@ -90,22 +90,10 @@ impl Outbox {
     /// Writes until all is written.
     pub(crate) fn poll_write(&mut self, io: &mut UpstreamIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.length() {
-            let mut skip = self.written;
-            let mut rest = |part: &'_ [u8]| {
-                let skipped = skip.min(part.len());
-                skip -= skipped;
-                skipped
-            };
-            let starts = [rest(&self.front), rest(&self.data), rest(self.back)];
-            let parts = [&self.front[..], &self.data[..], self.back];
+            let mut rest = (&self.front[..]).chain(&self.data[..]).chain(self.back);
+            rest.advance(self.written);
             let mut slices = [IoSlice::new(&[]); 3];
-            let mut used = 0;
-            for (part, from) in parts.into_iter().zip(starts) {
-                if let (Some(left), Some(slice)) = (part.get(from..).filter(|left| !left.is_empty()), slices.get_mut(used)) {
-                    *slice = IoSlice::new(left);
-                    used += 1;
-                }
-            }
+            let used = rest.chunks_vectored(&mut slices);
             let slices = slices.get(..used).unwrap_or_default();
             let written = match slices {
                 [only] => ready!(Pin::new(&mut *io).poll_write(cx, only))?,

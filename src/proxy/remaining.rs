@@ -1,9 +1,9 @@
 //! What is still to come of an answer's body (RFC 9112 sections 6 and 7.1).
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
-use super::answer::Malformed;
+use super::answer::{Malformed, append_lines};
 use super::wire::chunk_size;
 
 /// Longest line with a chunk's size and extensions.
@@ -144,15 +144,8 @@ fn trailers(octets: &Bytes) -> Result<HeaderMap, Malformed> {
     if length != octets.len() {
         return Err(NO_TRAILERS);
     }
-    let line = |line: &httparse::Header<'_>| {
-        let value = HeaderValue::from_maybe_shared(octets.slice_ref(line.value)).ok()?;
-        Some((HeaderName::from_bytes(line.name.as_bytes()).ok()?, value))
-    };
-    let mut trailers = HeaderMap::with_capacity(lines.len());
-    for each in lines.iter() {
-        let (name, value) = line(each).ok_or(NO_TRAILERS)?;
-        trailers.append(name, value);
-    }
+    let mut trailers = HeaderMap::new();
+    append_lines(&mut trailers, lines, octets)?;
     Ok(trailers)
 }
 
