@@ -91,11 +91,7 @@ impl HeaderPlan {
     /// well-known ones, in every spelling that folds to them (case; `-`, `_`, `.` and other non-alphanumerics alike).
     /// The `Connection` header's nominations are judged elsewhere.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        // Nothing is allocated unless somebody tried.
-        let forged: Vec<HeaderName> = headers.keys().filter(|name| self.is_reserved(name)).cloned().collect();
-        for name in forged {
-            headers.remove(name);
-        }
+        remove_where(headers, |name| self.is_reserved(name));
     }
 
     /// Whether a client may not send this name (also for trailers).
@@ -147,6 +143,14 @@ impl HeaderPlan {
     /// The application's word for a value; the value itself when it has none.
     fn word<'a>(&'a self, field: &str, value: &'a str) -> &'a str {
         self.value_maps.get(field).and_then(|words| words.get(value)).map_or(value, String::as_str)
+    }
+}
+
+/// Removes the headers with such names. Nothing is allocated unless there is one.
+pub(crate) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_doomed(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
     }
 }
 

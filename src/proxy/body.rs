@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use super::gate::GateParts;
 use super::link::Link;
 use super::pool::Pool;
 use crate::clock::Timestamp;
+use crate::identity::headers::remove_where;
 use crate::session::Session;
 
 /// How often an upload looks whether its session still lives.
@@ -144,21 +145,15 @@ impl UploadStream {
                     }
                 }
                 Some(Ok(match frame.into_trailers() {
-                    Ok(trailers) => Frame::trailers(announced_ones(trailers, &self.announced)),
+                    Ok(mut trailers) => {
+                        remove_where(&mut trailers, |name| !self.announced.contains(name));
+                        Frame::trailers(trailers)
+                    }
                     Err(frame) => frame,
                 }))
             }
         })
     }
-}
-
-/// Drops trailers that weren't announced.
-fn announced_ones(mut trailers: HeaderMap, announced: &[HeaderName]) -> HeaderMap {
-    let others: Vec<HeaderName> = trailers.keys().filter(|name| !announced.contains(name)).cloned().collect();
-    for name in others {
-        trailers.remove(name);
-    }
-    trailers
 }
 
 /// Whether a trailer may pass to the application: not one that it could merge into what it believes of the head, as identity,

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::header::{CONNECTION, COOKIE, HOST, TE, TRAILER, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::identity::headers::remove_where;
+
 /// Of one connection; `Trailer` is not, its trailers pass.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
@@ -88,11 +90,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, fixed_method: bool) {
     // A client must not name away what a server in front of us added, or what the request is about.
     strip_nominated(headers, &[HOST, COOKIE]);
     let overrides = |name: &str| fixed_method && name.starts_with('x') && METHOD_OVERRIDES.contains(&fold(name).as_ref());
-    let doomed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_ours(name.as_str()) || overrides(name.as_str())).cloned().collect();
-    for name in doomed {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| is_ours(name.as_str()) || overrides(name.as_str()));
     // We answer `Expect: 100-continue` ourselves, once the request is let through.
     headers.remove(http::header::EXPECT);
     if trailers {
@@ -103,10 +101,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, fixed_method: bool) {
 /// Removes hop-by-hop headers from an answer.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
     strip_nominated(headers, &[]);
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
-    for name in doomed {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| is_hop_by_hop(name.as_str()));
 }
 
 fn is_hop_by_hop(name: &str) -> bool {
