@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Measures requests with a session alone and while hostile responses come in, in turn, and prints one table.
 
-hostile.py SECONDS ROUNDS ADDRESS ACS_PATH COOKIE ELSEWHERE: h2load asks ADDRESS (host:port) at a fixed rate, well below what it can do;
-beside it, 50 times a second, documents that are as large and as costly as the limits allow are posted to the assertion consumer service.
+hostile.py SECONDS ROUNDS ADDRESS ACS_PATH COOKIE ELSEWHERE GENUINE: h2load asks ADDRESS (host:port) at a fixed rate, well below what it can do;
+beside it, 50 times a second, documents that are as large and as costly as the limits allow are posted to the assertion consumer service,
+among them the response in the file GENUINE with something added.
 For comparison they are posted to another server too (ELSEWHERE, host:port), which reads them and no more: what remains is the cost of the
 client that sends them. RATE (4000) is the number of requests a second.
 """
@@ -11,6 +12,7 @@ import collections
 import concurrent.futures
 import http.client
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -19,25 +21,36 @@ import threading
 import time
 import urllib.parse
 
-seconds, rounds, address, acs, cookie, elsewhere = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:7]
+seconds, rounds, address, acs, cookie, elsewhere, genuine = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:8]
 CLIENTS, HOSTILE_A_SECOND = 32, 50
 rate = int(os.environ.get("RATE", "4000"))
 
 
-def response(filling):
-    namespaces = "".join(f" xmlns:n{at}='urn:{at}'" for at in range(58))
-    xml = (f"<p:Response xmlns:p='urn:oasis:names:tc:SAML:2.0:protocol' xmlns:a='urn:oasis:names:tc:SAML:2.0:assertion' ID='r'{namespaces}>"
-           f"<a:Issuer>http://127.0.0.1/</a:Issuer><a:Assertion ID='a'>{filling}</a:Assertion></p:Response>")
+def form(xml):
     return urllib.parse.urlencode({"SAMLResponse": base64.b64encode(xml.encode()).decode()})
 
 
-ATTRIBUTES = "".join(f" n0:b{at}=''" for at in range(60))
+def unsigned(filling):
+    return form("<p:Response xmlns:p='urn:oasis:names:tc:SAML:2.0:protocol' xmlns:a='urn:oasis:names:tc:SAML:2.0:assertion' ID='r'>"
+                f"<a:Issuer>http://127.0.0.1/</a:Issuer><a:Assertion ID='a'>{filling}</a:Assertion></p:Response>")
+
+
+def altered(filling):
+    """A response that was genuine once, as if nobody had asked for it, with more in it than was signed."""
+    xml = re.sub(r' InResponseTo="[^"]*"', "", open(genuine).read())
+    at = xml.rindex("</", 0, xml.rindex("Assertion>"))
+    return form(xml[:at] + filling + xml[at:])
+
+
+ATTRIBUTES = "".join(f" b{at}=''" for at in range(9))
 HOSTILE = [
-    response(f"<b{ATTRIBUTES}/>" * 370),
-    response("<b/>" * 4900),
-    response("&#10;&lt;" * 20_000),
-    response("<!---->" * 26_000),
-    response("<b>" * 60_000),
+    unsigned("<b>" * 60_000),
+    unsigned("&#10;&lt;" * 20_000),
+    unsigned("<b/>x" * 4900 + "x" * 200_000),
+    unsigned(f"<b{ATTRIBUTES}/>" * 1200 + "<!---->" * 3700),
+    altered("&#10;&lt;" * 20_000),
+    altered(f"<b{ATTRIBUTES}/>" * 1200),
+    altered("<b/>" * 3000 + "x" * 200_000),
 ]
 answers = collections.Counter()
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Signs in at the demo identity provider as a browser would, and prints the session cookie.
 
-login.py PUBLIC_URL ADDRESS USER PASSWORD: samlgate is asked at ADDRESS (host:port) for what PUBLIC_URL names.
+login.py PUBLIC_URL ADDRESS USER PASSWORD [RESPONSE]: samlgate is asked at ADDRESS (host:port) for what PUBLIC_URL names. The
+response that signed in is written to the file RESPONSE.
 """
+import base64
 import html
 import http.client
 import re
@@ -55,5 +57,8 @@ url, form = form_of(page, url)
 status, location, page = ask(url, form)
 if status not in (302, 303):
     sys.exit(f"the login was refused ({status}): {page[:300]}")
+if sys.argv[5:]:
+    with open(sys.argv[5], "wb") as response:
+        response.write(base64.b64decode(form["SAMLResponse"]))
 session = [f"{name}={value}" for name, value in jars[public.netloc].items() if "login" not in name]
 print("; ".join(session))

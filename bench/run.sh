@@ -68,7 +68,7 @@ target/release/samlgate run --config "$folder/gate/samlgate.toml" >"$folder/gate
 started+=($!)
 gate_pid=$!
 for _ in $(seq 100); do curl -fs "http://127.0.0.1:$ops/readyz" >/dev/null && break; sleep 0.1; done
-cookie="$(python3 bench/login.py "$public_url" "127.0.0.1:$gate" "${DEMO_USER:-ada}" "${DEMO_PASSWORD:-ada-demo}")" ||
+cookie="$(python3 bench/login.py "$public_url" "127.0.0.1:$gate" "${DEMO_USER:-ada}" "${DEMO_PASSWORD:-ada-demo}" "$folder/response.xml")" ||
   { cat "$folder/gate.log" >&2; exit 1; }
 
 {
@@ -76,5 +76,5 @@ cookie="$(python3 bench/login.py "$public_url" "127.0.0.1:$gate" "${DEMO_USER:-a
   echo
   python3 bench/measure.py "$seconds" "$rounds" "$connections" \
     "nginx=http://127.0.0.1:$proxy/,$(cat "$folder/nginx-proxy.pid")" "samlgate=http://127.0.0.1:$gate/,$gate_pid,$cookie"
-  python3 bench/hostile.py "$seconds" "$rounds" "127.0.0.1:$gate" /_samlgate/acs "$cookie" "127.0.0.1:$app"
+  python3 bench/hostile.py "$seconds" "$rounds" "127.0.0.1:$gate" /_samlgate/acs "$cookie" "127.0.0.1:$app" "$folder/response.xml"
 } | tee "$out/table.md"

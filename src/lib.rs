@@ -20,6 +20,7 @@ pub mod saml;
 pub mod session;
 
 pub mod clock;
+mod give_way;
 pub mod public_url;
 pub mod return_path;
 pub mod token;

@@ -35,6 +35,9 @@ pub(crate) fn worst(inside: impl Fn(&str) -> String) -> Vec<String> {
     let prefixed = numbered(40, |at| format!(" n{at}:b=''"));
     let deep = |tag: &str, depth: usize| format!("{}{}", format!("<{tag}>").repeat(depth), "</a>".repeat(depth));
     let list = vec![
+        "<!---->".repeat(4900),
+        "<![CDATA[a]]>".repeat(4900),
+        format!("<a{attributes}/>").repeat(26),
         fill("<a/>x"),
         "<a/>".repeat(4900),
         fill("&#x61;"),

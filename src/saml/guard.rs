@@ -11,6 +11,7 @@ use uppsala::{Document, NodeKind, Parser};
 
 use super::error::{SamlError, cut};
 use super::xml::{Element, is_space};
+use crate::give_way::give_way;
 
 /// Most octets of a message.
 pub(in crate::saml) const MAX_OCTETS: usize = 256 * 1024;
@@ -31,8 +32,10 @@ const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
 pub(in crate::saml) struct Limits {
     /// Most octets, and how that is said.
     octets: (usize, &'static str),
-    /// Most elements, and how that is said.
-    elements: (usize, &'static str),
+    /// Most elements, comments and CDATA sections, and how that is said.
+    nodes: (usize, &'static str),
+    /// Most attributes squared, summed over all elements: finding two of one name costs this much.
+    attribute_cost: usize,
     /// Most namespace declarations in scope, summed over all elements: inclusive canonicalisation costs this much, twice.
     namespace_cost: usize,
     /// Whether a comment may stand inside a value. It may where only canonical octets are read, which have none.
@@ -43,7 +46,8 @@ impl Limits {
     /// A protocol message, from anybody.
     const MESSAGE: Self = Self {
         octets: (MAX_OCTETS, "more than 256 KiB"),
-        elements: (5000, "more than 5000 elements"),
+        nodes: (5000, "more than 5000 elements or comments"),
+        attribute_cost: 100_000,
         namespace_cost: 100_000,
         comments_in_values: false,
     };
@@ -52,7 +56,8 @@ impl Limits {
     pub(in crate::saml) fn metadata(octets: usize) -> Self {
         Self {
             octets: (octets, "more octets than are read"),
-            elements: (octets / 4, "too many elements"),
+            nodes: (octets / 4, "too many elements"),
+            attribute_cost: octets.saturating_mul(2),
             namespace_cost: octets.saturating_mul(2),
             comments_in_values: true,
         }
@@ -84,13 +89,16 @@ impl<'t> Guarded<'t> {
         }
         let text = std::str::from_utf8(octets).map_err(|_| SamlError::NotXml("not UTF-8".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (text, document) = match normalized(text, limits)? {
+        let text = normalized(text, limits)?;
+        give_way();
+        let (text, document) = match text {
             Cow::Borrowed(text) => (Cow::Borrowed(text), parse(text)?),
             Cow::Owned(text) => {
                 let document = parse(&text)?.into_static();
                 (Cow::Owned(text), document)
             }
         };
+        give_way();
         check_declaration(&document)?;
         check_tree(&document, limits)?;
         Ok(Self { text, document })
@@ -149,12 +157,17 @@ fn scan(text: &str, limits: &Limits) -> Result<Vec<usize>, SamlError> {
     if let Some(declaration) = text.strip_prefix("<?xml").filter(|after| after.starts_with(is_space)) {
         rest = after(declaration, "?>")?;
     }
-    let mut elements = 0_usize;
+    let mut nodes = 0_usize;
+    let mut attribute_cost = 0_usize;
     let mut namespaces = 0_usize;
     let mut namespace_cost = 0_usize;
     let mut open: Vec<usize> = Vec::new();
     while let Some(at) = rest.find('<') {
         let markup = rest.get(at..).unwrap_or_default();
+        nodes += usize::from(!markup.starts_with("</"));
+        if nodes > limits.nodes.0 {
+            return Err(SamlError::TooLarge(limits.nodes.1));
+        }
         if let Some(comment) = markup.strip_prefix("<!--") {
             rest = after(comment, "-->")?;
         } else if let Some(section) = markup.strip_prefix("<![CDATA[") {
@@ -169,13 +182,13 @@ fn scan(text: &str, limits: &Limits) -> Result<Vec<usize>, SamlError> {
         } else {
             let tag = Tag::scan(markup, text.len() - markup.len(), &mut breaks)?;
             rest = tag.rest;
-            elements += 1;
             namespaces += tag.namespaces;
-            if elements > limits.elements.0 {
-                return Err(SamlError::TooLarge(limits.elements.1));
-            }
             if tag.attributes > MAX_ATTRIBUTES {
                 return Err(SamlError::TooLarge("an element with more than 64 attributes"));
+            }
+            attribute_cost += tag.attributes * tag.attributes;
+            if attribute_cost > limits.attribute_cost {
+                return Err(SamlError::TooLarge("too many attributes"));
             }
             namespace_cost += namespaces;
             if namespaces > MAX_NAMESPACES || namespace_cost > limits.namespace_cost {

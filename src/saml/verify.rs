@@ -19,6 +19,7 @@ use super::signature::{self, Covered, SignedXml};
 use super::verified::{SecondOpinion, VerifiedAssertion};
 use super::xml::{ASSERTION, Element};
 use crate::clock::Timestamp;
+use crate::give_way::give_way;
 use encrypted::Rules;
 use validity::Moment;
 
@@ -128,6 +129,7 @@ fn believe(
     expectations: &Expectations<'_>,
     checks: &mut Checks,
 ) -> Result<(SignedXml, SecondOpinion), SamlError> {
+    give_way();
     let signed = signature::verify(guarded, &shape.signatures(), anchors, expectations.compat).map(|signed| {
         let what = match (shape.covered(), signed.signatures()) {
             (Covered::Response, 1) => "the Response is signed",
@@ -137,6 +139,7 @@ fn believe(
         (signed, format!("{what} by a certificate of the IdP"))
     });
     let signed = checks.rule("signature", signed)?;
+    give_way();
     let opinion = checks.rule("second opinion", opinion_on(second_opinion(guarded, &signed, anchors)))?;
     Ok((signed, opinion))
 }

@@ -130,6 +130,10 @@ fn budgets_end_where_they_say() {
     assert_eq!((code(&deep(64)), code(&deep(65))), ("good", "too_large"));
     let wide = |elements: usize| format!("<a>{}</a>", "<b/>".repeat(elements - 1));
     assert_eq!((code(&wide(5000)), code(&wide(5001))), ("good", "too_large"));
+    for node in ["<!---->", "<![CDATA[]]>"] {
+        let many = |nodes: usize| format!("<a>{}</a>", node.repeat(nodes - 1));
+        assert_eq!((code(&many(5000)), code(&many(5001))), ("good", "too_large"), "{node}");
+    }
     let attributes = |count: usize| {
         let list = (0..count).fold(String::new(), |mut list, at| {
             write!(list, " b{at}='>'").unwrap();
@@ -138,6 +142,8 @@ fn budgets_end_where_they_say() {
         format!("<a{list}/>")
     };
     assert_eq!((code(&attributes(64)), code(&attributes(65))), ("good", "too_large"));
+    let broad = |elements: usize| format!("<a>{}</a>", attributes(10).repeat(elements));
+    assert_eq!((code(&broad(1000)), code(&broad(1001))), ("good", "too_large"));
     let nested = |depth: usize, more: &str| {
         format!("<a xmlns='urn:a'\txmlns:b='urn:b'{more}>{}{}", "<a xmlns='urn:a'>".repeat(depth), "</a>".repeat(depth + 1))
     };
