@@ -23,7 +23,7 @@ use crate::login::{BackChannel, Login, LoginParts};
 use crate::metadata::{Board, Kept, WatchedParts};
 use crate::outbound::Client;
 use crate::proxy::settings::Address;
-use crate::proxy::{GateParts, Server, Upstream};
+use crate::proxy::{GateParts, Server, Upstreams};
 use crate::saml::{SamlError, sp_metadata, verify};
 use crate::store::Store;
 use crate::store::memory::{MemoryLimits, MemoryStore};
@@ -220,7 +220,8 @@ fn bind(
         sp_metadata: sp_metadata::write(&config.service_provider),
         logout_return_to: config.logout_return_to.clone(),
     }));
-    let upstream = Upstream::new(config.upstream.clone()).map_err(|error| AppError::Upstream(error.to_string()))?;
+    let upstreams = Upstreams::new(config.upstream.clone(), config.other_upstreams.clone());
+    let upstreams = upstreams.map_err(|error| AppError::Upstream(error.to_string()))?;
     let gate = Arc::new(GateParts {
         web,
         store: Arc::clone(store),
@@ -230,7 +231,7 @@ fn bind(
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
         public_url: config.public_url.clone(),
-        upstream: Arc::new(upstream),
+        upstreams,
         trusted_proxies: config.listen.trusted_proxies.clone(),
     });
     let failed = |source| AppError::Listen { address: config.listen.address.to_string(), source };

@@ -44,12 +44,14 @@ pub struct Rule {
     pub allow: Allow,
     /// What it asks of the login.
     pub login: LoginTerms,
+    /// Which application gets the requests: 0 is `[upstream]`'s, others count from there.
+    pub application: usize,
 }
 
 impl Rule {
     /// A rule for every method that asks nothing of the login but that there is one.
     pub fn new(path: impl Into<String>, allow: Allow) -> Self {
-        Self { path: path.into(), methods: Vec::new(), allow, login: LoginTerms::default() }
+        Self { path: path.into(), methods: Vec::new(), allow, login: LoginTerms::default(), application: 0 }
     }
 }
 
@@ -72,19 +74,23 @@ struct Compiled {
 struct Consequence {
     allow: Allow,
     login: Arc<LoginTerms>,
+    application: usize,
 }
 
 /// Without a match.
 impl Default for Consequence {
     fn default() -> Self {
-        Self { allow: Allow::SignedIn, login: Arc::default() }
+        Self { allow: Allow::SignedIn, login: Arc::default(), application: 0 }
     }
 }
 
 impl Consequence {
-    /// Whether both let the same requests pass.
+    /// Whether both let the same requests pass, to the same application.
     fn agrees_with(&self, other: &Self) -> bool {
-        ptr::eq(self, other) || (self.allow == other.allow && self.login.assurance == other.login.assurance)
+        let same = || {
+            (&self.allow, &self.login.assurance, self.application) == (&other.allow, &other.login.assurance, other.application)
+        };
+        ptr::eq(self, other) || same()
     }
 }
 
@@ -101,6 +107,7 @@ impl Compiled {
 pub struct Permit {
     target: Target,
     signed_in: bool,
+    application: usize,
 }
 
 impl Permit {
@@ -108,6 +115,12 @@ impl Permit {
     pub fn target(&self) -> &Target {
         &self.target
     }
+
+    /// Which application gets it: 0 is `[upstream]`'s.
+    pub fn application(&self) -> usize {
+        self.application
+    }
+
     /// Whether a session stands behind it.
     pub fn signed_in(&self) -> bool {
         self.signed_in
@@ -154,7 +167,7 @@ impl Rules {
         let compile = |rule: Rule| Compiled {
             pattern: Pattern::new(&rule.path),
             methods: rule.methods,
-            consequence: Consequence { allow: rule.allow, login: Arc::new(rule.login) },
+            consequence: Consequence { allow: rule.allow, login: Arc::new(rule.login), application: rule.application },
         };
         Self { rules: rules.into_iter().map(compile).collect(), otherwise: Consequence::default() }
     }
@@ -163,16 +176,16 @@ impl Rules {
     ///
     /// A path that servers could read in several ways passes only when all of them lead to the same answer.
     pub fn decide(&self, target: Target, method: &Method, visitor: Option<&impl Visitor>, now: Timestamp) -> Decision {
-        let Some(Consequence { allow, login }) = self.consequence(&target, method) else {
+        let Some(&Consequence { ref allow, ref login, application }) = self.consequence(&target, method) else {
             return Decision::Ambiguous;
         };
         match (allow, visitor) {
             (Allow::Nobody, _) => Decision::Forbidden(Forbidden::NotAllowed),
-            (Allow::Anyone, _) => Decision::Permit(Permit { target, signed_in: visitor.is_some() }),
+            (Allow::Anyone, _) => Decision::Permit(Permit { target, signed_in: visitor.is_some(), application }),
             (Allow::SignedIn | Allow::Members { .. }, None) => Decision::LoginRequired(target, Arc::clone(login)),
             (members, Some(visitor)) if !is_member(members, visitor) => Decision::Forbidden(Forbidden::RoleRequired),
             (_, Some(visitor)) if !login.assurance.is_met_by(visitor, now) => Decision::StepUpRequired(target, Arc::clone(login)),
-            (_, Some(_)) => Decision::Permit(Permit { target, signed_in: true }),
+            (_, Some(_)) => Decision::Permit(Permit { target, signed_in: true, application }),
         }
     }
 

@@ -66,7 +66,9 @@ fn summary(config: &Config, now: Timestamp) -> String {
     for rule in &config.rules {
         let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
         let methods = if methods.is_empty() { String::new() } else { format!(" {}", methods.join(" ")) };
-        line("access", format!("{}{methods}: {}", rule.path, allow(&rule.allow)));
+        let other = rule.application.checked_sub(1).and_then(|at| config.other_upstreams.get(at));
+        let to = other.map(|other| format!(", to {}", other.url)).unwrap_or_default();
+        line("access", format!("{}{methods}: {}{to}", rule.path, allow(&rule.allow)));
     }
     line("access", "everything else: whoever is signed in".to_owned());
     for (what, name) in config.headers.all() {

@@ -5,15 +5,16 @@ mod data_dir;
 mod files;
 mod headers;
 mod identity_providers;
+mod listen;
 mod login_terms;
 mod mapping;
 mod metadata_sources;
-mod network;
 mod own_paths;
 mod rules;
 mod service_provider;
 mod site;
 mod unavailable;
+mod upstreams;
 
 use std::path::Path;
 
@@ -44,9 +45,8 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let prefix = own_paths::prefix(&file.prefix, work.report);
     let has_key = file.headers.assertion.key.is_some() || file.headers.assertion.key_file.is_some();
     let data_dir = data_dir::of(file.data_dir.as_deref(), has_key, &mut work);
-    let listen = network::listen(&file.listen, site, &mut work);
-    let upstream = network::upstream(&file.upstream, &mut work);
-    network::must_not_call_itself(listen.as_ref(), upstream.as_ref(), work.report);
+    let listen = listen::of(&file.listen, site, &mut work);
+    let applications = upstreams::all(&file, listen.as_ref(), &mut work);
     let idps = identity_providers::all(&file.idp, file.sp.sign_requests, &mut work);
     let sp = service_provider::of(&file.sp, site, prefix.as_deref(), &idps.known, &mut work);
     let sp = sp.map(|sp| service_provider::with_artifacts(sp, &file.idp, work.report));
@@ -55,7 +55,7 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let assertion = assertion(&file, site, &mut work);
     let session = site::session(&file.session, work.report);
     let session_cookie = site::cookie(&file.session, site, work.report);
-    let rules = rules::all(&file, prefix.as_deref(), work.report);
+    let rules = rules::all(&file, prefix.as_deref(), &applications.of_rules, work.report);
     let logout_return_to = site::logout_return_to(&file, site, prefix.as_deref(), work.report);
     let log = site::log(&file.log, work.report);
     Some(Config {
@@ -64,7 +64,8 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
         prefix: prefix?,
         data_dir,
         listen: listen?,
-        upstream: upstream?,
+        upstream: applications.main?,
+        other_upstreams: applications.others,
         service_provider: sp?,
         identity_providers: idps.known,
         metadata_sources: idps.sources,

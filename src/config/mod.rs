@@ -44,6 +44,8 @@ pub struct Config {
     pub listen: ListenSettings,
     /// `[upstream]`.
     pub upstream: UpstreamSettings,
+    /// What single `[[access]]` paths name instead: a rule's application 1 is the first of them.
+    pub other_upstreams: Vec<UpstreamSettings>,
     /// `[sp]`.
     pub service_provider: ServiceProvider,
     /// Every `[[idp]]` whose metadata is in the configuration or in a file.

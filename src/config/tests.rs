@@ -189,12 +189,6 @@ fn the_environment_alone_is_enough() {
 }
 
 #[test]
-fn an_h2c_upstream_is_not_available() {
-    let text = SMALLEST.replace("http://127.0.0.1:3000", "h2c://127.0.0.1:3000");
-    assert_eq!(refused(&text), ["upstream.url: h2c is not available in this version; use http"]);
-}
-
-#[test]
 fn an_idp_is_described_in_exactly_one_way() {
     let idp = |lines: &str| SMALLEST.replace("metadata_file = \"idp.xml\"", lines);
     let by_hand =

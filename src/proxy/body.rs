@@ -16,7 +16,9 @@ use thiserror::Error;
 use super::client_io::Busy;
 use super::gate::GateParts;
 use super::link::Link;
+use super::multiplexed::Received;
 use super::pool::Pool;
+use super::watch::Watch;
 use crate::clock::Timestamp;
 use crate::identity::headers::remove_where;
 use crate::session::Session;
@@ -80,7 +82,7 @@ impl Upload {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
-        let left = parts.upstream.settings().max_body;
+        let left = parts.upstreams.settings().max_body;
         let (session, checked) = (session.cloned(), parts.clock.now());
         Self::Stream(UploadStream { incoming, http2, announced, left, session, checked, parts: Arc::clone(parts) })
     }
@@ -181,12 +183,50 @@ pub(crate) enum Outgoing {
     Relay(Box<Relay>),
 }
 
-/// The application's answer. It drives the connection that it comes from, in the client connection's own task: an answer
-/// needs no other task to be woken, and a client that doesn't read stops the application from sending.
+/// Where an answer comes from.
+#[expect(clippy::large_enum_variant, reason = "it is always in a box")]
+pub(crate) enum Origin {
+    /// A connection of its own, and where it goes afterwards. The answer drives it, in the client connection's own task: no other
+    /// task needs to be woken, and a client that doesn't read stops the application from sending.
+    Http1(Link, Rc<Pool>),
+    /// A stream of a connection that others use too.
+    Http2(Received),
+}
+
+impl Origin {
+    fn watch(&self) -> &Arc<Watch> {
+        match self {
+            Self::Http1(link, _) => link.watch(),
+            Self::Http2(received) => received.watch(),
+        }
+    }
+
+    fn length_left(&self) -> Option<u64> {
+        match self {
+            Self::Http1(link, _) => link.length_left(),
+            Self::Http2(received) => received.length_left(),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Http1(link, _) => link.is_whole(),
+            Self::Http2(received) => received.is_whole(),
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http1(link, _) => link.poll_body(cx),
+            Self::Http2(received) => received.poll(cx),
+        }
+    }
+}
+
+/// The application's answer.
 pub(crate) struct Relay {
     /// Absent once the body is whole, or has failed.
-    link: Option<Link>,
-    pool: Rc<Pool>,
+    origin: Option<Box<Origin>>,
     session: Option<Arc<Session>>,
     /// It has a length, so it ends by itself.
     sized: bool,
@@ -196,30 +236,32 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// The body that comes from this connection.
-    pub(crate) fn new(link: Link, pool: Rc<Pool>, session: Option<Arc<Session>>, parts: Arc<GateParts>, busy: Busy) -> Self {
-        let checked = link.watch().tick();
-        let sized = link.length_left().is_some();
+    /// The body that comes from there.
+    pub(crate) fn new(origin: Box<Origin>, session: Option<Arc<Session>>, parts: Arc<GateParts>, busy: Busy) -> Self {
+        let checked = origin.watch().tick();
+        let sized = origin.length_left().is_some();
         if session.is_some() {
-            link.watch().beat();
+            origin.watch().beat();
         }
-        Self { link: Some(link), pool, session, sized, checked, parts, _busy: busy }
+        let origin = Some(origin).filter(|origin| !origin.is_whole());
+        Self { origin, session, sized, checked, parts, _busy: busy }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(link) = &mut self.link else { return Poll::Ready(None) };
-        link.watch().wakes(cx.waker());
-        let frame = match link.poll_body(cx) {
-            Poll::Pending if link.watch().expired() => Some(Err(BodyError::Idle)),
+        let Some(origin) = &mut self.origin else { return Poll::Ready(None) };
+        origin.watch().wakes(cx.waker());
+        let frame = match origin.poll_body(cx) {
+            Poll::Pending if origin.watch().expired() => Some(Err(BodyError::Idle)),
             _ if self.session_ended() => Some(Err(BodyError::SessionEnded)),
             Poll::Pending => return Poll::Pending,
             Poll::Ready(frame) => frame,
         };
-        match (&frame, self.link.take_if(|link| link.is_whole())) {
-            (Some(Err(_)), _) => self.link = None,
+        let whole = self.origin.take_if(|origin| origin.is_whole());
+        match (&frame, whole.map(|origin| *origin)) {
+            (Some(Err(_)), _) => self.origin = None,
             // The body is whole: the connection can carry another request.
-            (_, Some(link)) => self.pool.give(link),
-            (_, None) => {}
+            (_, Some(Origin::Http1(link, pool))) => pool.give(link),
+            (_, Some(Origin::Http2(_)) | None) => {}
         }
         Poll::Ready(frame)
     }
@@ -227,8 +269,8 @@ impl Relay {
     /// Long answers look about once a second whether their session still lives. A download that was begun may take longer than
     /// `idle_timeout`; a stream without an end may not, or a page left open would keep a session for ever.
     fn session_ended(&mut self) -> bool {
-        let (Some(session), Some(link)) = (&self.session, &self.link) else { return false };
-        let tick = link.watch().tick();
+        let (Some(session), Some(origin)) = (&self.session, &self.origin) else { return false };
+        let tick = origin.watch().tick();
         if tick == self.checked {
             return false;
         }
@@ -259,16 +301,18 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { body: full, .. } => full.is_end_stream(),
-            Self::Relay(relay) => relay.link.is_none(),
+            Self::Relay(relay) => relay.origin.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { body: full, .. } => full.size_hint(),
-            Self::Relay(relay) => {
-                relay.link.as_ref().map_or(Some(0), Link::length_left).map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
+            Self::Relay(relay) => relay
+                .origin
+                .as_ref()
+                .map_or(Some(0), |origin| origin.length_left())
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -22,11 +22,34 @@ use super::watch::Watch;
 
 /// The application, ready to be connected to: certificates are read, names are checked.
 #[derive(Clone)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     settings: UpstreamSettings,
     host: HeaderValue,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
 }
+
+/// TLS towards an application.
+#[derive(Clone)]
+struct Tls {
+    /// Offers HTTP/2 too.
+    any: TlsConnector,
+    http1: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    fn new(settings: &UpstreamSettings, host: &str) -> Result<Self, UpstreamError> {
+        let name = settings.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']);
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| UpstreamError::Name(name.to_owned()))?;
+        let http1 = tls_config(settings)?;
+        let mut any = http1.clone();
+        any.alpn_protocols.insert(0, HTTP_2.to_vec());
+        Ok(Self { any: Arc::new(any).into(), http1: Arc::new(http1).into(), name })
+    }
+}
+
+/// The protocol's name (RFC 9113 section 3.2).
+const HTTP_2: &[u8] = b"h2";
 
 /// Why `[upstream]` can't be used.
 #[derive(Debug, Error)]
@@ -45,28 +68,57 @@ pub enum UpstreamError {
     Name(String),
 }
 
+/// All applications: `[upstream]`'s, and those that single paths have.
+#[derive(Clone, Debug)]
+pub struct Upstreams {
+    main: Arc<Upstream>,
+    others: Vec<Arc<Upstream>>,
+}
+
+impl Upstreams {
+    /// `[upstream]`, and the others as `[[access]]` counts them.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn new(main: UpstreamSettings, others: Vec<UpstreamSettings>) -> Result<Self, UpstreamError> {
+        let others = others.into_iter().map(|other| Upstream::new(other).map(Arc::new)).collect::<Result<_, _>>()?;
+        Ok(Self { main: Arc::new(Upstream::new(main)?), others })
+    }
+
+    /// What `[upstream]` says: all of it but the address and the name in the certificate holds for the others too.
+    pub(crate) fn settings(&self) -> &UpstreamSettings {
+        &self.main.settings
+    }
+
+    /// Each of them, `[upstream]`'s first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        std::iter::once(&self.main).chain(&self.others)
+    }
+}
+
 impl Upstream {
     /// Reads what the settings name.
     ///
     /// # Errors
     /// When a file, a certificate or a name can't be used.
-    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+    pub(crate) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         let (authority, tls) = match &settings.url {
-            UpstreamUrl::Http { host, port } => (authority(host, *port, 80), None),
+            UpstreamUrl::Http { host, port } | UpstreamUrl::H2c { host, port } => (authority(host, *port, 80), None),
             UpstreamUrl::Unix(_) => ("localhost".to_owned(), None),
-            UpstreamUrl::Https { host, port } => {
-                let name = settings.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']);
-                let name = ServerName::try_from(name.to_owned()).map_err(|_| UpstreamError::Name(name.to_owned()))?;
-                (authority(host, *port, 443), Some((TlsConnector::from(Arc::new(tls_config(&settings)?)), name)))
-            }
+            UpstreamUrl::Https { host, port } => (authority(host, *port, 443), Some(Tls::new(&settings, host)?)),
         };
         let host = HeaderValue::from_str(&authority).map_err(|_| UpstreamError::Name(authority))?;
         Ok(Self { settings, host, tls })
     }
 
     /// The settings.
-    pub fn settings(&self) -> &UpstreamSettings {
+    pub(crate) fn settings(&self) -> &UpstreamSettings {
         &self.settings
+    }
+
+    /// Whether it is reached by TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// The Host header when the client's isn't kept.
@@ -74,26 +126,29 @@ impl Upstream {
         &self.host
     }
 
-    /// A new connection, within `connect_timeout`.
-    pub(crate) async fn connect(&self, watch: Arc<Watch>) -> io::Result<UpstreamIo> {
-        let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial());
-        Ok(UpstreamIo {
-            stream: connected.await.map_err(|_| io::ErrorKind::TimedOut)??,
-            watch,
-            unread: BytesMut::new(),
-            deaf: false,
-        })
+    /// A new connection, within `connect_timeout`; `http1`: for HTTP/1.1 and nothing else.
+    pub(crate) async fn connect(&self, watch: Arc<Watch>, http1: bool) -> io::Result<UpstreamIo> {
+        let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial(http1));
+        let stream = connected.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let http2 = match (&stream, &self.settings.url) {
+            (UpstreamStream::Tls(stream), _) => stream.get_ref().1.alpn_protocol() == Some(HTTP_2),
+            (_, url) => matches!(url, UpstreamUrl::H2c { .. }) && !http1,
+        };
+        Ok(UpstreamIo { stream, http2, watch, unread: BytesMut::new(), deaf: false })
     }
 
-    async fn dial(&self) -> io::Result<UpstreamStream> {
+    async fn dial(&self, http1: bool) -> io::Result<UpstreamStream> {
         match &self.settings.url {
             UpstreamUrl::Unix(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
-            UpstreamUrl::Http { host, port } | UpstreamUrl::Https { host, port } => {
+            UpstreamUrl::Http { host, port } | UpstreamUrl::H2c { host, port } | UpstreamUrl::Https { host, port } => {
                 let tcp = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await?;
                 tcp.set_nodelay(true)?;
                 Ok(match &self.tls {
                     None => UpstreamStream::Tcp(tcp),
-                    Some((tls, name)) => UpstreamStream::Tls(Box::new(tls.connect(name.clone(), tcp).await?)),
+                    Some(tls) => {
+                        let connector = if http1 { &tls.http1 } else { &tls.any };
+                        UpstreamStream::Tls(Box::new(connector.connect(tls.name.clone(), tcp).await?))
+                    }
                 })
             }
         }
@@ -165,6 +220,8 @@ enum UpstreamStream {
 /// A connection to the application; every octet that moves is progress.
 pub(crate) struct UpstreamIo {
     stream: UpstreamStream,
+    /// HTTP/2 was agreed on, or is known to be spoken.
+    http2: bool,
     watch: Arc<Watch>,
     /// What was read already, and is to be read once more.
     unread: BytesMut,
@@ -173,6 +230,11 @@ pub(crate) struct UpstreamIo {
 }
 
 impl UpstreamIo {
+    /// Whether the application expects HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2
+    }
+
     /// These octets are read again, before all others.
     pub(crate) fn put_back(&mut self, octets: BytesMut) {
         self.unread = octets;

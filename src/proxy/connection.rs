@@ -28,7 +28,7 @@ const MOST_STREAMS: u32 = 128;
 
 /// Runs HTTP/2 streams on the worker's own event loop.
 #[derive(Clone, Copy, Debug)]
-struct Local;
+pub(crate) struct Local;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {

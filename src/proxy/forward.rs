@@ -4,19 +4,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::response;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use super::answer::{Answer, content_length};
-use super::body::{Outgoing, Relay, Upload, is_lawful_trailer};
+use super::answer::content_length;
+use super::body::{Origin, Outgoing, Relay, Upload, is_lawful_trailer};
 use super::client_io::Busy;
 use super::gate::{Facts, Gate, Refusal};
 use super::hop_by_hop;
-use super::link::{Failure, Limits, Link, Outbound};
+use super::link::{Failure, Limits, Outbound};
 use super::measure::Outcome;
-use super::request_head::RequestHead;
+use super::pool::{Connection, Pool};
+use super::request_head::{Head, RequestHead};
 use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, SignerError};
@@ -29,11 +33,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request that may pass, and what it passes with.
 pub(crate) struct Exchange<'a> {
     pub(crate) gate: &'a Gate,
+    /// Connections to the application that the permit is for.
+    pub(crate) pool: &'a Rc<Pool>,
     /// The right to do so. It is used up.
     pub(crate) permit: Permit,
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) facts: &'a Facts,
     pub(crate) now: Timestamp,
+}
+
+impl Exchange<'_> {
+    /// As the application is told its own name.
+    fn host(&self) -> &HeaderValue {
+        let upstream = self.pool.upstream();
+        if upstream.settings().preserve_host { &self.facts.host } else { upstream.host() }
+    }
 }
 
 /// Sends a request to the application; its answer is streamed.
@@ -58,20 +72,83 @@ pub(crate) async fn forward(
         (false, None) => Framing::Chunks,
         (false, Some(length)) => Framing::Length(length),
     };
-    let to_head = head.method == Method::HEAD;
     // Idempotent (RFC 9110 section 9.2.2).
     let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     let repeatable = idempotent && upload.is_empty();
-    let head = write_head(&exchange, head, framing)?;
-    let (answer, mut link) = send(gate, Outbound { head, upload, length, to_head, repeatable }, exchange.facts).await?;
-    let mut head = answer.head;
+    strip(&exchange, &mut head.headers);
+    let told = Told { head: &head, framing, repeatable };
+    let (mut head, body) = send(&exchange, &told, upload).await?;
     finish(gate, &mut head)?;
-    if let Some(whole) = link.take_whole() {
-        gate.pool.give(link);
-        return Ok(Response::from_parts(head, Outgoing::own(whole.into(), busy)));
-    }
-    let relay = Relay::new(link, Rc::clone(&gate.pool), exchange.session, Arc::clone(&gate.parts), busy);
+    let origin = match body {
+        Body::Whole(whole) => return Ok(Response::from_parts(head, Outgoing::own(whole.into(), busy))),
+        Body::From(origin) => origin,
+    };
+    let relay = Relay::new(origin, exchange.session, Arc::clone(&gate.parts), busy);
     Ok(Response::from_parts(head, Outgoing::Relay(Box::new(relay))))
+}
+
+/// A request, but for its body.
+struct Told<'a> {
+    /// What the client sent, without what isn't its to say.
+    head: &'a Parts,
+    framing: Framing,
+    repeatable: bool,
+}
+
+/// The body of an answer.
+enum Body {
+    /// All of it is here.
+    Whole(Bytes),
+    From(Box<Origin>),
+}
+
+/// Sends over a connection that is there, or a new one; once more when it turns out that the application had closed it.
+async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> Result<(response::Parts, Body), Refusal> {
+    let Exchange { pool, facts, .. } = exchange;
+    let settings = pool.upstream().settings();
+    let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
+    let length = told.framing.length();
+    let began = Instant::now();
+    let mut may_try_again = true;
+    loop {
+        let repeatable = told.repeatable && may_try_again;
+        let (connection, reused) = pool.connection(repeatable).await.map_err(|error| unreachable(facts, pool, &error))?;
+        let failure = match connection {
+            Connection::Http1(mut link) => {
+                let head = http1_head(exchange, told.head, told.framing)?;
+                let to_head = told.head.method == Method::HEAD;
+                match link.send(Outbound { head, upload, length, to_head }, limits, repeatable).await {
+                    Ok(answer) => {
+                        pool.measure().answered(began.elapsed());
+                        let body = match link.take_whole() {
+                            Some(whole) => {
+                                pool.give(link);
+                                Body::Whole(whole)
+                            }
+                            None => Body::From(Box::new(Origin::Http1(link, Rc::clone(pool)))),
+                        };
+                        return Ok((answer.head, body));
+                    }
+                    Err(failure) => failure,
+                }
+            }
+            Connection::Http2(place) => {
+                let request = http2_request(exchange, told.head, length, upload)?;
+                match place.send(request, pool.watch(), limits, repeatable).await {
+                    Ok((head, received)) => {
+                        pool.measure().answered(began.elapsed());
+                        return Ok((head, Body::From(Box::new(Origin::Http2(received)))));
+                    }
+                    Err(failure) => failure,
+                }
+            }
+        };
+        upload = match failure {
+            Failure::Again(unsent) if reused && may_try_again => unsent,
+            failure => return Err(no_answer(facts, pool, failure)),
+        };
+        may_try_again = false;
+    }
 }
 
 /// What the application is told about a request's body, and what else the connection is for.
@@ -90,6 +167,15 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
+    /// The length, when the client said it.
+    fn length(self) -> Option<u64> {
+        match self {
+            Self::NoBody | Self::Chunks | Self::WebSocket => None,
+            Self::Zero => Some(0),
+            Self::Length(length) => Some(length),
+        }
+    }
+
     /// Says it. A connection that a body was sent on carries no other request afterwards: an application that answers without
     /// reading the body would take the body for the next request, with whatever identity its sender wrote there.
     fn write(self, head: &mut RequestHead) {
@@ -117,7 +203,7 @@ impl Framing {
 /// any of it is read.
 pub(crate) fn judge_length(headers: &HeaderMap, gate: &Gate) -> Result<Option<u64>, Refusal> {
     let announced = content_length(headers).map_err(|_| malformed_length())?;
-    match (announced, gate.parts.upstream.settings().max_body) {
+    match (announced, gate.parts.upstreams.settings().max_body) {
         (Some(announced), Some(most)) if announced > most => Err(refusal(Failure::TooLarge)),
         _ => Ok(announced),
     }
@@ -127,23 +213,55 @@ fn malformed_length() -> Refusal {
     Refusal::new(Problem::BadRequest("the length of the body is malformed"), Outcome::BadRequest)
 }
 
-/// The head that the application gets: the client's, without what isn't its to say, with what we know.
-pub(crate) fn write_head(exchange: &Exchange<'_>, mut from: Parts, framing: Framing) -> Result<Vec<u8>, Refusal> {
-    let Exchange { gate, permit, session, facts, now } = exchange;
-    let parts = &*gate.parts;
-    let headers = &mut from.headers;
+/// Removes from a request what isn't the client's to say.
+pub(crate) fn strip(exchange: &Exchange<'_>, headers: &mut HeaderMap) {
+    let parts = &*exchange.gate.parts;
     hop_by_hop::strip_request(headers, parts.rules.name_methods());
     parts.web.cookies().strip_request(headers);
+}
 
-    let mut head = RequestHead::new(&from.method, permit.target().path_and_query());
-    let upstream = &parts.upstream;
-    head.line(&HOST, if upstream.settings().preserve_host { &facts.host } else { upstream.host() });
-    // The length is written by whoever sends the body: a client could name its own line away.
+/// The head that the application gets by HTTP/1.1. `from` must be stripped.
+pub(crate) fn http1_head(exchange: &Exchange<'_>, from: &Parts, framing: Framing) -> Result<Vec<u8>, Refusal> {
+    let mut head = RequestHead::new(&from.method, exchange.permit.target().path_and_query());
+    head.line(&HOST, exchange.host());
+    write_client_lines(&mut head, from);
+    framing.write(&mut head);
+    write_own_lines(&mut head, exchange)?;
+    Ok(head.end())
+}
+
+/// The request that the application gets by HTTP/2 (RFC 9113 section 8.3.1). `from` must be stripped.
+fn http2_request(exchange: &Exchange<'_>, from: &Parts, length: Option<u64>, upload: Upload) -> Result<Request<Upload>, Refusal> {
+    let mut request = Request::new(upload);
+    *request.method_mut() = from.method.clone();
+    *request.version_mut() = Version::HTTP_2;
+    let scheme = if exchange.pool.upstream().is_tls() { Scheme::HTTPS } else { Scheme::HTTP };
+    let authority = Authority::try_from(exchange.host().as_bytes()).ok();
+    let uri = Uri::builder().scheme(scheme).path_and_query(exchange.permit.target().path_and_query());
+    let uri = authority.map(|authority| uri.authority(authority)).and_then(|uri| uri.build().ok());
+    *request.uri_mut() =
+        uri.ok_or_else(|| Refusal::new(Problem::BadRequest("the target can't be sent by HTTP/2"), Outcome::BadRequest))?;
+    let headers = request.headers_mut();
+    write_client_lines(headers, from);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    write_own_lines(headers, exchange)?;
+    Ok(request)
+}
+
+/// What the client said. Host is ours to say, and the length is written by whoever sends the body: a client could name its own line
+/// away.
+fn write_client_lines(head: &mut impl Head, from: &Parts) {
     for (name, value) in from.headers.iter().filter(|(name, _)| *name != HOST && *name != CONTENT_LENGTH) {
         head.line(name, value);
     }
-    framing.write(&mut head);
-    facts.provenance.write(&mut head);
+}
+
+/// What we know: where the request comes from, and who sends it.
+fn write_own_lines(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+    let Exchange { gate, session, facts, now, .. } = exchange;
+    facts.provenance.write(head);
     head.line(&REQUEST_ID, &facts.id.to_header());
     if let Some(session) = session {
         head.lines(session.headers());
@@ -151,9 +269,9 @@ pub(crate) fn write_head(exchange: &Exchange<'_>, mut from: Parts, framing: Fram
             tracing::error!(request_id = facts.id.as_str(), %error, "no assertion could be signed; the request is refused");
             Refusal::new(Problem::Internal, Outcome::Internal)
         })?;
-        head.line(&parts.headers.assertion, &assertion);
+        head.line(&gate.parts.headers.assertion, &assertion);
     }
-    Ok(head.end())
+    Ok(())
 }
 
 /// The session's signed assertion: the one from before while it is fresh, else a new one.
@@ -180,38 +298,19 @@ fn assertion(gate: &Gate, session: &Session, now: Timestamp) -> Result<HeaderVal
     Ok(header)
 }
 
-/// Sends over a pooled connection, or a new one. A pooled connection may turn out to have been closed by the application; so it
-/// is used only for what may be sent once more.
-async fn send(gate: &Gate, mut request: Outbound, facts: &Facts) -> Result<(Answer, Link), Refusal> {
-    let settings = gate.parts.upstream.settings();
-    let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
-    let began = Instant::now();
-    let mut pooled = if request.repeatable { gate.pool.take() } else { None };
-    loop {
-        let reused = pooled.is_some();
-        let mut link = match pooled.take() {
-            Some(link) => link,
-            None => gate.pool.open().await.map_err(|error| unreachable(facts, &error))?,
-        };
-        request = match link.send(request, limits).await {
-            Ok(answer) => {
-                gate.own.measure.answered(began.elapsed());
-                return Ok((answer, link));
-            }
-            Err(Failure::Again(request)) if reused => *request,
-            Err(failure) => return Err(no_answer(facts, failure)),
-        };
-    }
-}
-
-pub(crate) fn unreachable(facts: &Facts, error: &std::io::Error) -> Refusal {
-    tracing::warn!(request_id = facts.id.as_str(), %error, "the application (upstream.url) can't be reached");
+pub(crate) fn unreachable(facts: &Facts, pool: &Pool, error: &std::io::Error) -> Refusal {
+    let upstream = pool.name();
+    tracing::warn!(request_id = facts.id.as_str(), upstream, %error, "the application can't be reached");
     if error.kind() == std::io::ErrorKind::TimedOut { refusal(Failure::UpstreamTimeout) } else { refusal(Failure::Lost) }
 }
 
 /// Logs why there is no answer, and refuses.
-pub(crate) fn no_answer(facts: &Facts, failure: Failure) -> Refusal {
-    tracing::warn!(request_id = facts.id.as_str(), why = failure.explain(), "no answer for the client");
+pub(crate) fn no_answer(facts: &Facts, pool: &Pool, failure: Failure) -> Refusal {
+    let upstream = pool.name();
+    if let Some(kind) = failure.of_the_application() {
+        pool.measure().failed(kind);
+    }
+    tracing::warn!(request_id = facts.id.as_str(), upstream, why = failure.explain(), "no answer for the client");
     refusal(failure)
 }
 

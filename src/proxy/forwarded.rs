@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use super::hop_by_hop::tokens;
-use super::request_head::RequestHead;
+use super::request_head::Head;
 use crate::identity::headers::write_line;
 use crate::public_url::PublicUrl;
 
@@ -95,7 +95,7 @@ impl Provenance {
     }
 
     /// Tells the application. All other headers of this kind must have been removed.
-    pub(crate) fn write(&self, head: &mut RequestHead) {
+    pub(crate) fn write(&self, head: &mut impl Head) {
         head.lines(&self.lines);
     }
 }

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use super::authority::{authority_of, is_again};
 use super::body::Outgoing;
 use super::client_io::{Busy, Phase};
-use super::connect::Upstream;
+use super::connect::Upstreams;
 use super::forward::{self, Exchange};
 use super::forwarded::{Peer, Provenance};
 use super::hop_by_hop::asks_for_websocket;
@@ -56,8 +56,8 @@ pub struct GateParts {
     pub entropy: Arc<dyn Entropy>,
     /// How users see the application.
     pub public_url: PublicUrl,
-    /// The application.
-    pub upstream: Arc<Upstream>,
+    /// The applications.
+    pub upstreams: Upstreams,
     /// Peers whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -72,7 +72,8 @@ pub(crate) struct Own {
 /// One worker's gate.
 pub(crate) struct Gate {
     pub(crate) parts: Arc<GateParts>,
-    pub(crate) pool: Rc<Pool>,
+    /// Connections to each application.
+    pub(crate) pools: Vec<Rc<Pool>>,
     pub(crate) own: Rc<Own>,
 }
 
@@ -289,7 +290,8 @@ impl Gate {
             session.touch(now);
         }
         let busy = busy.take().unwrap_or_else(|| Busy::new(&connection.phase));
-        let exchange = Exchange { gate: self, permit, session, facts, now };
+        let pool = self.pools.get(permit.application()).ok_or_else(|| Refusal::new(Problem::Internal, Outcome::Internal))?;
+        let exchange = Exchange { gate: self, pool, permit, session, facts, now };
         if websocket {
             let response = upgrade::upgrade(exchange, head, body, connection, busy).await?;
             let outcome =

@@ -16,10 +16,10 @@ use tokio::io::AsyncReadExt as _;
 
 use super::answer::{Answer, Malformed, take_answer};
 use super::body::{BodyError, Upload};
-use super::connect::{Upstream, UpstreamIo};
+use super::connect::UpstreamIo;
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
-use super::watch::{Sweep, Watch};
+use super::watch::Watch;
 
 /// Room for what is read: at first, and while large bodies come.
 const SMALLEST_READ: usize = 8 * 1024;
@@ -35,8 +35,6 @@ pub(crate) struct Outbound {
     pub(crate) length: Option<u64>,
     /// The answer has no body, whatever it says.
     pub(crate) to_head: bool,
-    /// It may be sent twice: it is idempotent (RFC 9110 section 9.2.2) and has no body.
-    pub(crate) repeatable: bool,
 }
 
 /// A connection, and the exchange on it.
@@ -61,8 +59,8 @@ pub(crate) struct Link {
 
 /// Why there is no answer.
 pub(crate) enum Failure {
-    /// The connection had ended before anything was answered; here is the request, which may be sent once more.
-    Again(Box<Outbound>),
+    /// The connection had ended before anything was answered. The request may be sent once more, with this body.
+    Again(Upload),
     /// The connection ended.
     Lost,
     /// What came isn't HTTP, or is ambiguous.
@@ -80,6 +78,25 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What an upload's end before its end means.
+    pub(crate) fn of_upload(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::SessionEnded => Self::SessionEnded,
+            _ => Self::ClientBroken,
+        }
+    }
+
+    /// How it is counted, when it is the application's.
+    pub(crate) fn of_the_application(&self) -> Option<&'static str> {
+        match self {
+            Self::Again(_) | Self::Lost => Some("lost"),
+            Self::Malformed(_) => Some("malformed"),
+            Self::UpstreamTimeout => Some("timeout"),
+            Self::ClientTimeout | Self::TooLarge | Self::ClientBroken | Self::SessionEnded => None,
+        }
+    }
+
     /// For the log: whose fault it is and what happened.
     pub(crate) fn explain(&self) -> &'static str {
         match self {
@@ -106,11 +123,9 @@ pub(crate) struct Limits {
 }
 
 impl Link {
-    /// Connects.
-    pub(crate) async fn open(upstream: &Upstream, sweep: &Sweep) -> io::Result<Self> {
-        let watch = sweep.watch();
-        let io = upstream.connect(Arc::clone(&watch)).await?;
-        Ok(Self {
+    /// An exchange's beginning. `watch` is the transport's too.
+    pub(crate) fn new(io: UpstreamIo, watch: Arc<Watch>) -> Self {
+        Self {
             io,
             watch,
             inbox: BytesMut::new(),
@@ -121,7 +136,7 @@ impl Link {
             remaining: Remaining::Nothing,
             retired: false,
             idle_since: 0,
-        })
+        }
     }
 
     /// Its time limits.
@@ -153,12 +168,13 @@ impl Link {
         self.poll_read(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
     }
 
-    /// Sends a request and waits for the head of the answer; the body then comes with [`Self::poll_body`].
+    /// Sends a request and waits for the head of the answer; the body then comes with [`Self::poll_body`]. `repeatable`: it may be
+    /// sent twice, since it is idempotent (RFC 9110 section 9.2.2) and has no body.
     ///
     /// # Errors
     /// When there is no answer; then the connection is of no more use.
-    pub(crate) async fn send(&mut self, request: Outbound, limits: Limits) -> Result<Answer, Failure> {
-        let Outbound { head, upload, length, to_head, repeatable } = request;
+    pub(crate) async fn send(&mut self, request: Outbound, limits: Limits, repeatable: bool) -> Result<Answer, Failure> {
+        let Outbound { head, upload, length, to_head } = request;
         self.outbox.begin(head);
         (self.upload, self.upload_left) = (upload, length);
         if !self.upload.is_empty() {
@@ -190,10 +206,7 @@ impl Link {
             }
         });
         let answer = answered.await.map_err(|failure| match failure {
-            Failure::Lost if self.inbox.is_empty() && repeatable => match self.outbox.take_head() {
-                Some(head) => Failure::Again(Box::new(Outbound { head, upload: Upload::Empty, length, to_head, repeatable })),
-                None => Failure::Lost,
-            },
+            Failure::Lost if self.inbox.is_empty() && repeatable => Failure::Again(Upload::Empty),
             failure => failure,
         })?;
         self.remaining = answer.body;
@@ -301,11 +314,7 @@ impl Link {
                 None => None,
                 Some(Err(error)) => {
                     self.upload = Upload::Empty;
-                    return Err(match error {
-                        BodyError::TooLarge => Failure::TooLarge,
-                        BodyError::SessionEnded => Failure::SessionEnded,
-                        _ => Failure::ClientBroken,
-                    });
+                    return Err(Failure::of_upload(&error));
                 }
             };
             match (frame.map(Frame::into_data), &mut self.upload_left) {

@@ -56,14 +56,14 @@ impl Outcome {
 pub(crate) fn describe() {
     describe_counter!("samlgate_requests_total", "Requests by outcome and status class");
     describe_histogram!("samlgate_upstream_seconds", "Seconds from sending a request to the head of the application's answer");
+    describe_gauge!("samlgate_upstream_up", "Whether the last connection to the application could be made");
+    describe_counter!("samlgate_upstream_failures_total", "Requests that the application gave no answer to, by what happened");
     describe_gauge!("samlgate_connections", "Open connections of clients");
 }
 
 /// One worker's numbers.
 pub(crate) struct Measure {
     requests: RefCell<Vec<Pending>>,
-    latencies: RefCell<Vec<f64>>,
-    upstream: Histogram,
     connections: Gauge,
 }
 
@@ -77,12 +77,7 @@ struct Pending {
 impl Measure {
     /// Handles from the registry that is installed.
     pub(crate) fn new() -> Self {
-        Self {
-            requests: RefCell::default(),
-            latencies: RefCell::default(),
-            upstream: histogram!("samlgate_upstream_seconds"),
-            connections: gauge!("samlgate_connections"),
-        }
+        Self { requests: RefCell::default(), connections: gauge!("samlgate_connections") }
     }
 
     /// A request ended.
@@ -95,11 +90,6 @@ impl Measure {
         }
         let counter = counter!("samlgate_requests_total", "outcome" => outcome.label(), "status" => format!("{class}xx"));
         requests.push(Pending { outcome, class, counter, count: 1 });
-    }
-
-    /// The head of an answer came after so long.
-    pub(crate) fn answered(&self, after: Duration) {
-        self.latencies.borrow_mut().push(after.as_secs_f64());
     }
 
     /// A client connected.
@@ -117,8 +107,50 @@ impl Measure {
         for pending in self.requests.borrow_mut().iter_mut().filter(|pending| pending.count > 0) {
             pending.counter.increment(std::mem::take(&mut pending.count));
         }
+    }
+}
+
+/// How one application does, as one worker sees it.
+pub(crate) struct UpstreamMeasure {
+    name: String,
+    latencies: RefCell<Vec<f64>>,
+    seconds: Histogram,
+    up: Gauge,
+}
+
+impl UpstreamMeasure {
+    /// Handles from the registry that is installed. `name` is an address from the configuration.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            latencies: RefCell::default(),
+            seconds: histogram!("samlgate_upstream_seconds", "upstream" => name.to_owned()),
+            up: gauge!("samlgate_upstream_up", "upstream" => name.to_owned()),
+        }
+    }
+
+    /// The head of an answer came after so long.
+    pub(crate) fn answered(&self, after: Duration) {
+        self.latencies.borrow_mut().push(after.as_secs_f64());
+    }
+
+    /// A connection was made, or not.
+    pub(crate) fn connected(&self, good: bool) {
+        self.up.set(if good { 1.0 } else { 0.0 });
+        if !good {
+            self.failed("connect");
+        }
+    }
+
+    /// It gave no answer, and that is what happened.
+    pub(crate) fn failed(&self, kind: &'static str) {
+        counter!("samlgate_upstream_failures_total", "upstream" => self.name.clone(), "kind" => kind).increment(1);
+    }
+
+    /// Tells the registry.
+    pub(crate) fn flush(&self) {
         for seconds in self.latencies.borrow_mut().drain(..) {
-            self.upstream.record(seconds);
+            self.seconds.record(seconds);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `client_io`, `wire`, `tls`),
-//! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` (with
-//! `request_head`, `outbox`, `answer`, `remaining`) and `connect`.
+//! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with
+//! `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`.
 //!
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
@@ -18,6 +18,7 @@ mod hop_by_hop;
 mod link;
 mod listener;
 mod measure;
+mod multiplexed;
 mod outbox;
 mod pool;
 mod remaining;
@@ -31,7 +32,7 @@ mod watch;
 mod wire;
 mod worker;
 
-pub use connect::{Upstream, UpstreamError};
+pub use connect::{UpstreamError, Upstreams};
 pub use gate::GateParts;
 pub use server::{Handle, Server};
 pub use tls::{Certificate, TlsError};

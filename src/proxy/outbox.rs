@@ -34,11 +34,6 @@ impl Outbox {
         *self = Self { front: head, only_head: true, unflushed: true, ..Self::default() };
     }
 
-    /// The head, when nothing else was to be written since.
-    pub(crate) fn take_head(&mut self) -> Option<Vec<u8>> {
-        self.only_head.then(|| std::mem::take(&mut self.front))
-    }
-
     /// Whether all is written.
     pub(crate) fn is_sent(&self) -> bool {
         self.written == self.length() && !self.unflushed

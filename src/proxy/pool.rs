@@ -1,13 +1,16 @@
 //! A worker's idle connections to the application.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connect::Upstream;
+use super::connect::{Upstream, UpstreamIo};
 use super::link::Link;
-use super::watch::{Sweep, TICK};
+use super::measure::UpstreamMeasure;
+use super::multiplexed::{Multiplexed, Place};
+use super::watch::{Sweep, TICK, Watch};
 
 /// Most idle connections of one worker.
 const MOST_IDLE: usize = 256;
@@ -15,17 +18,33 @@ const MOST_IDLE: usize = 256;
 /// often a request meets a connection that is just being closed.
 const IDLE_LIFETIME: Duration = Duration::from_secs(15);
 
+/// What a request is sent on.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would cost every request an allocation")]
+pub(crate) enum Connection {
+    /// A connection of its own, for now.
+    Http1(Link),
+    /// A place among others.
+    Http2(Place),
+}
+
 /// Idle connections to one upstream, the last used on top. Belongs to one worker, so nobody contends for it.
 pub(crate) struct Pool {
     upstream: Arc<Upstream>,
     sweep: Rc<Sweep>,
     idle: RefCell<Vec<Link>>,
+    /// Connections that speak HTTP/2, in use or not.
+    multiplexed: RefCell<Vec<Multiplexed>>,
+    /// As it is called in logs and metrics.
+    name: String,
+    measure: UpstreamMeasure,
 }
 
 impl Pool {
     /// An empty one.
     pub(crate) fn new(upstream: Arc<Upstream>, sweep: Rc<Sweep>) -> Self {
-        Self { upstream, sweep, idle: RefCell::default() }
+        let name = upstream.settings().url.to_string();
+        let measure = UpstreamMeasure::new(&name);
+        Self { upstream, sweep, idle: RefCell::default(), multiplexed: RefCell::default(), name, measure }
     }
 
     /// To where.
@@ -33,8 +52,51 @@ impl Pool {
         &self.upstream
     }
 
+    /// Its address, for logs and metrics.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it does.
+    pub(crate) fn measure(&self) -> &UpstreamMeasure {
+        &self.measure
+    }
+
+    /// A connection for a request, and whether it was used before. One that was idle may turn out to have been closed by the
+    /// application, so it is only for what may be sent once more: `repeatable`. HTTP/2 says which requests weren't begun.
+    ///
+    /// # Errors
+    /// When the application can't be reached.
+    pub(crate) async fn connection(&self, repeatable: bool) -> io::Result<(Connection, bool)> {
+        if let Some(place) = self.place() {
+            return Ok((Connection::Http2(place), true));
+        }
+        if let Some(link) = if repeatable { self.take() } else { None } {
+            return Ok((Connection::Http1(link), true));
+        }
+        let (io, watch) = self.connect(false).await?;
+        if !io.is_http2() {
+            return Ok((Connection::Http1(Link::new(io, watch)), false));
+        }
+        let begun = Multiplexed::begin(io).await;
+        self.measure.connected(begun.is_ok());
+        let multiplexed = begun?;
+        multiplexed.used.set(self.sweep.ticks().now());
+        let place = multiplexed.place();
+        self.multiplexed.borrow_mut().push(multiplexed);
+        Ok((Connection::Http2(place), false))
+    }
+
+    /// A place on a connection that speaks HTTP/2.
+    fn place(&self) -> Option<Place> {
+        let multiplexed = self.multiplexed.borrow();
+        let with_room = multiplexed.iter().find(|connection| connection.has_room())?;
+        with_room.used.set(self.sweep.ticks().now());
+        Some(with_room.place())
+    }
+
     /// An idle connection that the application hasn't closed, as far as is known.
-    pub(crate) fn take(&self) -> Option<Link> {
+    fn take(&self) -> Option<Link> {
         loop {
             let mut link = self.idle.borrow_mut().pop()?;
             if self.is_good(&mut link) {
@@ -43,9 +105,25 @@ impl Pool {
         }
     }
 
-    /// A new connection.
-    pub(crate) async fn open(&self) -> std::io::Result<Link> {
-        Link::open(&self.upstream, &self.sweep).await
+    /// A new connection for a WebSocket, which speaks HTTP/1.1.
+    ///
+    /// # Errors
+    /// When the application can't be reached.
+    pub(crate) async fn open(&self) -> io::Result<Link> {
+        let (io, watch) = self.connect(true).await?;
+        Ok(Link::new(io, watch))
+    }
+
+    async fn connect(&self, http1: bool) -> io::Result<(UpstreamIo, Arc<Watch>)> {
+        let watch = self.watch();
+        let connected = self.upstream.connect(Arc::clone(&watch), http1).await;
+        self.measure.connected(connected.is_ok());
+        Ok((connected?, watch))
+    }
+
+    /// Time limits for another exchange.
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        self.sweep.watch()
     }
 
     /// Takes back a connection whose answer is whole, if it can carry another request.
@@ -63,11 +141,17 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         idle.retain_mut(|link| self.is_good(link));
         idle.shrink_to(MOST_IDLE / 8);
+        let is_used = |connection: &Multiplexed| !connection.is_idle() || self.is_recent(connection.used.get());
+        self.multiplexed.borrow_mut().retain(is_used);
     }
 
     /// Whether an idle connection can carry another request, as far as is known after looking.
     fn is_good(&self, link: &mut Link) -> bool {
-        let idle = TICK * self.sweep.ticks().now().wrapping_sub(link.idle_since);
-        idle <= IDLE_LIFETIME && link.is_quiet()
+        self.is_recent(link.idle_since) && link.is_quiet()
+    }
+
+    /// Whether this tick is recent enough.
+    fn is_recent(&self, tick: u32) -> bool {
+        TICK * self.sweep.ticks().now().wrapping_sub(tick) <= IDLE_LIFETIME
     }
 }

@@ -60,7 +60,14 @@ pub enum UpstreamUrl {
         /// Port.
         port: u16,
     },
-    /// TLS to host and port.
+    /// HTTP/2 without TLS, known beforehand (RFC 9113 section 3.3), to host and port.
+    H2c {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// TLS to host and port: HTTP/2 when the application takes it, else HTTP/1.1.
     Https {
         /// Name or address.
         host: String,
@@ -76,6 +83,7 @@ impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http { host, port } => write!(f, "http://{host}:{port}"),
+            Self::H2c { host, port } => write!(f, "h2c://{host}:{port}"),
             Self::Https { host, port } => write!(f, "https://{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }

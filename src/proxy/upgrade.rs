@@ -15,10 +15,10 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use super::body::{Outgoing, Relay, Upload};
+use super::body::{Origin, Outgoing, Relay, Upload};
 use super::client_io::{Busy, Phase};
 use super::connect::UpstreamIo;
-use super::forward::{Exchange, Framing, finish, judge_length, no_answer, refusal, unreachable, write_head};
+use super::forward::{Exchange, Framing, finish, http1_head, judge_length, no_answer, refusal, strip, unreachable};
 use super::gate::{ClientConnection, GateParts, Refusal};
 use super::hop_by_hop;
 use super::link::{Failure, Limits, Outbound};
@@ -39,20 +39,21 @@ pub(crate) async fn upgrade(
     connection: &ClientConnection,
     busy: Busy,
 ) -> Result<Response<Outgoing>, Refusal> {
-    let gate = exchange.gate;
+    let (gate, pool) = (exchange.gate, exchange.pool);
     let client_side = head.extensions.remove::<OnUpgrade>();
     if !body.is_end_stream() || judge_length(&head.headers, gate)?.is_some_and(|length| length > 0) {
         return Err(Refusal::new(Problem::BadRequest("a request for a WebSocket has no body"), Outcome::BadRequest));
     }
-    let head = write_head(&exchange, head, Framing::WebSocket)?;
+    strip(&exchange, &mut head.headers);
+    let head = http1_head(&exchange, &head, Framing::WebSocket)?;
 
-    let settings = gate.parts.upstream.settings();
+    let settings = gate.parts.upstreams.settings();
     let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
     let began = Instant::now();
-    let mut link = gate.pool.open().await.map_err(|error| unreachable(exchange.facts, &error))?;
-    let request = Outbound { head, upload: Upload::Empty, length: None, to_head: false, repeatable: false };
-    let mut answer = link.send(request, limits).await.map_err(|failure| no_answer(exchange.facts, failure))?;
-    gate.own.measure.answered(began.elapsed());
+    let mut link = pool.open().await.map_err(|error| unreachable(exchange.facts, pool, &error))?;
+    let request = Outbound { head, upload: Upload::Empty, length: None, to_head: false };
+    let mut answer = link.send(request, limits, false).await.map_err(|failure| no_answer(exchange.facts, pool, failure))?;
+    pool.measure().answered(began.elapsed());
 
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
         link.retire();
@@ -60,7 +61,7 @@ pub(crate) async fn upgrade(
         if let Some(whole) = link.take_whole() {
             return Ok(Response::from_parts(answer.head, Outgoing::own(whole.into(), busy)));
         }
-        let relay = Relay::new(link, Rc::clone(&gate.pool), exchange.session, Arc::clone(&gate.parts), busy);
+        let relay = Relay::new(Box::new(Origin::Http1(link, Rc::clone(pool))), exchange.session, Arc::clone(&gate.parts), busy);
         return Ok(Response::from_parts(answer.head, Outgoing::Relay(Box::new(relay))));
     }
     let mut head = answer.head;

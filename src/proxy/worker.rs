@@ -64,8 +64,8 @@ impl Worker {
         let own = Rc::new(Own { ids: RequestIds::new(), measure: Measure::new(), sweep: Rc::new(Sweep::default()) });
         let version = shared.version.load(Ordering::Acquire);
         let parts = shared.parts.load_full();
-        let pool = Rc::new(Pool::new(Arc::clone(&parts.upstream), Rc::clone(&own.sweep)));
-        let gate = Rc::new(Gate { parts, pool, own: Rc::clone(&own) });
+        let pools = pools(&parts, &[], &own.sweep);
+        let gate = Rc::new(Gate { parts, pools, own: Rc::clone(&own) });
         Self { own, tls, shared, gate: RefCell::new((version, gate)), connections: Cell::new(0), one_less: Notify::new() }
     }
 
@@ -75,12 +75,8 @@ impl Worker {
         let mut gate = self.gate.borrow_mut();
         if gate.0 != version {
             let parts = self.shared.parts.load_full();
-            let pool = if Arc::ptr_eq(&parts.upstream, gate.1.pool.upstream()) {
-                Rc::clone(&gate.1.pool)
-            } else {
-                Rc::new(Pool::new(Arc::clone(&parts.upstream), Rc::clone(&self.own.sweep)))
-            };
-            *gate = (version, Rc::new(Gate { parts, pool, own: Rc::clone(&self.own) }));
+            let pools = pools(&parts, &gate.1.pools, &self.own.sweep);
+            *gate = (version, Rc::new(Gate { parts, pools, own: Rc::clone(&self.own) }));
         }
         Rc::clone(&gate.1)
     }
@@ -88,7 +84,7 @@ impl Worker {
     /// A client may take part in nothing for so long while it is being answered. The exchange itself has finer limits.
     pub(crate) fn stall_limit(&self) -> Duration {
         let gate = self.gate();
-        let settings = gate.parts.upstream.settings();
+        let settings = gate.parts.upstreams.settings();
         settings.idle_timeout.max(settings.response_timeout).saturating_add(settings.connect_timeout)
     }
 
@@ -120,11 +116,24 @@ impl Worker {
             interval.tick().await;
             self.own.sweep.tick();
             self.own.measure.flush();
-            if self.own.sweep.ticks().now().is_multiple_of(PURGE_EVERY) {
-                self.gate().pool.purge();
+            let purge = self.own.sweep.ticks().now().is_multiple_of(PURGE_EVERY);
+            for pool in &self.gate().pools {
+                pool.measure().flush();
+                if purge {
+                    pool.purge();
+                }
             }
         }
     }
+}
+
+/// A pool for each application; those that are known already keep theirs.
+fn pools(parts: &GateParts, known: &[Rc<Pool>], sweep: &Rc<Sweep>) -> Vec<Rc<Pool>> {
+    let pool = |upstream| {
+        let had = known.iter().find(|pool| Arc::ptr_eq(upstream, pool.upstream()));
+        had.map_or_else(|| Rc::new(Pool::new(Arc::clone(upstream), Rc::clone(sweep))), Rc::clone)
+    };
+    parts.upstreams.iter().map(pool).collect()
 }
 
 /// A connection that counts.

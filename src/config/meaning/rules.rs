@@ -8,8 +8,8 @@ use crate::access::{Allow, Rule};
 use crate::config::problems::Report;
 use crate::config::sections::{AccessSection, AllowWord, FieldSection, File};
 
-/// All rules, in order.
-pub(super) fn all(file: &File, prefix: Option<&str>, report: &mut Report) -> Vec<Rule> {
+/// All rules, in order. `applications` are the places of their applications.
+pub(super) fn all(file: &File, prefix: Option<&str>, applications: &[usize], report: &mut Report) -> Vec<Rule> {
     let sections = &file.access;
     let mut rules = Vec::new();
     let mut all_matched_by: Option<usize> = None;
@@ -25,7 +25,8 @@ pub(super) fn all(file: &File, prefix: Option<&str>, report: &mut Report) -> Vec
         if section.methods.is_empty() && matches!(section.path.as_str(), "/**" | "**") {
             all_matched_by.get_or_insert(at);
         }
-        rules.extend(allow.map(|allow| Rule { path: section.path.clone(), methods, allow, login }));
+        let application = applications.get(at).copied().unwrap_or_default();
+        rules.extend(allow.map(|allow| Rule { path: section.path.clone(), methods, allow, login, application }));
     }
     rules
 }

@@ -14,9 +14,6 @@ pub(super) fn refuse(file: &File, report: &mut Report) {
     let signature = &file.headers.signature;
     set("headers.signature.algorithm", signature.algorithm != SignatureAlgorithm::Off, "use \"off\"");
     set("headers.signature.key", signature.key.is_some() || signature.key_file.is_some(), AWAY);
-    for (at, rule) in file.access.iter().enumerate() {
-        set(&format!("access.{at}.upstream"), rule.upstream.is_some(), AWAY);
-    }
     let storage = &file.storage;
     set("storage.kind", storage.kind != StorageKind::Memory, "use \"memory\"");
     set("storage.url", storage.url.is_some() || storage.url_file.is_some(), AWAY);

@@ -20,10 +20,10 @@ fn a_port_that_is_none_is_refused_and_never_becomes_another() {
         assert!(refused(&with_site(url))[0].starts_with("public_url: "), "{url}");
     }
     let port = |url: &str| match loaded(&with_url(url)).unwrap().upstream.url {
-        UpstreamUrl::Http { port, .. } | UpstreamUrl::Https { port, .. } => port,
+        UpstreamUrl::Http { port, .. } | UpstreamUrl::H2c { port, .. } | UpstreamUrl::Https { port, .. } => port,
         UpstreamUrl::Unix(_) => 0,
     };
-    assert_eq!((port("http://app"), port("https://app"), port("http://[::1]:65535")), (80, 443, 65535));
+    assert_eq!((port("http://app"), port("https://app"), port("http://[::1]:65535"), port("h2c://app")), (80, 443, 65535, 80));
 }
 
 #[test]
@@ -34,6 +34,49 @@ fn the_ops_address_is_no_upstream() {
     assert!(loaded(&with_url("http://10.0.0.1:9090")).is_ok());
     let off = SMALLEST.replace("[upstream]", "[listen]\nops_address = \"off\"\n[upstream]");
     assert!(loaded(&off.replace("127.0.0.1:3000", "127.0.0.1:9090")).is_ok());
+}
+
+#[test]
+fn a_path_may_have_an_application_of_its_own() {
+    let rules = |urls: &[&str]| {
+        let rule =
+            |(at, url): (usize, &&str)| format!("[[access]]\npath = \"/{at}\"\nallow = \"signed-in\"\nupstream = \"{url}\"\n");
+        format!("{SMALLEST}\n{}", urls.iter().enumerate().map(rule).collect::<String>())
+    };
+    let urls =
+        ["http://127.0.0.1:3001", "http://127.0.0.1:3000", "unix:app.sock", "http://127.0.0.1:3001/", "h2c://127.0.0.1:3001"];
+    let config = loaded(&rules(&urls)).unwrap();
+    assert_eq!(config.rules.iter().map(|rule| rule.application).collect::<Vec<_>>(), [1, 0, 2, 1, 3]);
+    let others: Vec<String> = config.other_upstreams.iter().map(|other| other.url.to_string()).collect();
+    assert!(
+        others[0] == "http://127.0.0.1:3001" && others[1].ends_with("/app.sock") && others[2] == "h2c://127.0.0.1:3001",
+        "{others:?}"
+    );
+    let refused = refused(&rules(&["http://127.0.0.1:9090", "ftp://x", "", "http://a/b"]));
+    for (at, why) in
+        ["is listen.ops_address", "\"ftp://x\" has another scheme", "\"\" is no address", "\"http://a/b\" has a path"]
+            .iter()
+            .enumerate()
+    {
+        assert!(refused[at].starts_with(&format!("access.{at}.upstream: {why}")), "{}", refused[at]);
+    }
+}
+
+#[test]
+fn what_is_said_about_tls_holds_for_the_applications_of_paths_but_for_the_name() {
+    let text = |url: &str, of_path: &str| {
+        let main = SMALLEST.replace("[upstream]", "[upstream]\nserver_name = \"app.internal\"\nconnect_timeout = \"7s\"");
+        format!(
+            "{}\n[[access]]\npath = \"/x\"\nallow = \"signed-in\"\nupstream = \"{of_path}\"\n",
+            main.replace("http://127.0.0.1:3000", url)
+        )
+    };
+    let config = loaded(&text("https://app", "https://other")).unwrap();
+    let other = &config.other_upstreams[0];
+    assert_eq!((config.upstream.server_name.as_deref(), other.server_name.as_deref()), (Some("app.internal"), None));
+    assert_eq!(other.connect_timeout, std::time::Duration::from_secs(7));
+    // Of no use to any of them.
+    assert!(refused(&text("http://app", "https://other"))[0].starts_with("upstream.server_name: has no meaning without TLS"));
 }
 
 #[test]

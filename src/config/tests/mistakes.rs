@@ -174,7 +174,6 @@ key = "sig.key"
 [[access]]
 path = "/x"
 allow = "signed-in"
-upstream = "http://127.0.0.1:1"
 [storage]
 kind = "redis"
 url_file = "redis.url"
@@ -203,7 +202,6 @@ otlp_endpoint = "http://127.0.0.1:4317"
         [
             "headers.signature.algorithm",
             "headers.signature.key",
-            "access.0.upstream",
             "storage.kind",
             "storage.url",
             "storage.encryption_key",

@@ -141,6 +141,7 @@ fn operators_have_an_address_of_their_own() {
     assert_eq!(ask("/readyz").status, 200);
     let metrics = ask("/metrics").text();
     assert!(metrics.lines().any(|line| line.starts_with("samlgate_sessions ")), "{metrics}");
+    assert!(metrics.lines().any(|line| line.starts_with("samlgate_upstream_up{") && line.ends_with(" 1")), "{metrics}");
     assert!(metrics.contains("signature_missing"), "refused logins are counted by their reason: {metrics}");
     assert_eq!(ask("/anything").status, 404);
     let mut user = app.browser();

@@ -15,7 +15,7 @@ use samlgate::identity::headers::{HeaderPlan, HeaderSettings};
 use samlgate::identity::mapping::{FieldMapping, Mapping};
 use samlgate::login::{BackChannel, Login, LoginParts};
 use samlgate::proxy::settings::{Address, ListenSettings, TlsFiles, UpstreamSettings, UpstreamUrl};
-use samlgate::proxy::{GateParts, Handle, Server, Upstream};
+use samlgate::proxy::{GateParts, Handle, Server, Upstreams};
 use samlgate::public_url::PublicUrl;
 use samlgate::return_path::ReturnPath;
 use samlgate::saml::{
@@ -55,6 +55,7 @@ pub(crate) struct Wanted {
     pub(crate) rules: Vec<Rule>,
     pub(crate) header_names: fn(&mut HeaderSettings),
     pub(crate) upstream: UpstreamSettings,
+    pub(crate) other_upstreams: Vec<UpstreamSettings>,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) workers: usize,
@@ -79,6 +80,7 @@ impl Wanted {
                 server_name: None,
                 max_body: None,
             },
+            other_upstreams: Vec::new(),
             trusted_proxies: Vec::new(),
             tls: None,
             workers: 1,
@@ -93,6 +95,13 @@ impl Wanted {
 
     pub(crate) fn upstream(mut self, change: impl FnOnce(&mut UpstreamSettings)) -> Self {
         change(&mut self.upstream);
+        self
+    }
+
+    /// Another application, for rules: the first is number 1.
+    pub(crate) fn another(mut self, upstream: SocketAddr) -> Self {
+        let url = UpstreamUrl::Http { host: upstream.ip().to_string(), port: upstream.port() };
+        self.other_upstreams.push(UpstreamSettings { url, ..self.upstream.clone() });
         self
     }
 
@@ -314,7 +323,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         clock,
         entropy,
         public_url,
-        upstream: Arc::new(Upstream::new(wanted.upstream.clone()).unwrap()),
+        upstreams: Upstreams::new(wanted.upstream.clone(), wanted.other_upstreams.clone()).unwrap(),
         trusted_proxies: wanted.trusted_proxies.clone(),
     }
 }

@@ -29,6 +29,17 @@ pub(crate) fn tls(
     Arc::new(config).into()
 }
 
+/// TLS for an application: this certificate and these protocols.
+pub(crate) fn acceptor(files: &TlsFiles, protocols: &[&str]) -> tokio_rustls::TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_file(&files.certificate).unwrap()];
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config).into()
+}
+
 /// A connection on which HTTP/2 was agreed.
 pub(crate) async fn stream(address: SocketAddr, files: &TlsFiles) -> TlsStream<TcpStream> {
     let tcp = TcpStream::connect(address).await.unwrap();

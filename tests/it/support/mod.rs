@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod fake_idp;
 pub(crate) mod flaky_store;
 pub(crate) mod gateway;
+pub(crate) mod h2_upstream;
 pub(crate) mod http2;
 pub(crate) mod metadata_server;
 pub(crate) mod page;
