@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::client_io::{ClientIo, ClientStream, Phase};
 use super::forwarded::Peer;
 use super::gate::ClientConnection;
+use super::proxy_protocol;
 use super::worker::Worker;
 
 /// A TLS handshake must be done within this time.
@@ -39,7 +42,18 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 }
 
 /// Serves a client that has just connected.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: ClientStream, address: std::net::IpAddr) {
+pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut address: IpAddr) {
+    if worker.proxy_protocol && worker.gate().trusts(address) {
+        match announced(&mut stream).await {
+            Ok(client) => address = client.unwrap_or(address),
+            // A health check that only connects.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Err(error) => {
+                tracing::warn!(proxy = %address, %error, "a trusted proxy's connection is refused (listen.proxy_protocol)");
+                return;
+            }
+        }
+    }
     let (stream, http2) = match (stream, &worker.tls) {
         (ClientStream::Tcp(tcp), Some(tls)) => {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(tcp)).await else {
@@ -79,6 +93,18 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: ClientStream, address: std
         let serving = pin!(builder.serve_connection(io, service).with_upgrades());
         Guarded { serving, wind_up: http1::UpgradeableConnection::graceful_shutdown, winding: false, phase }.await;
     }
+}
+
+/// Whose connection it is, by the PROXY protocol.
+async fn announced(stream: &mut ClientStream) -> io::Result<Option<IpAddr>> {
+    let taken = async {
+        match stream {
+            ClientStream::Tcp(stream) => proxy_protocol::take(stream).await,
+            ClientStream::Unix(stream) => proxy_protocol::take(stream).await,
+            ClientStream::Tls(stream) => proxy_protocol::take(stream).await,
+        }
+    };
+    tokio::time::timeout(HANDSHAKE_LIMIT, taken).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// A connection with its limits.

@@ -2,6 +2,7 @@
 //! here.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -196,11 +197,16 @@ impl Gate {
         }
     }
 
+    /// Whether a peer's word on where a request comes from is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.parts.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
     /// Who asks, and for which host.
     fn facts(&self, head: &Parts, id: RequestId, connection: &ClientConnection, manner: Manner) -> Result<Facts, Refusal> {
         let parts = &*self.parts;
         let peer = connection.peer;
-        let trusted = parts.trusted_proxies.iter().any(|net| net.contains(&peer.address));
+        let trusted = self.trusts(peer.address);
         let known = connection.provenance.borrow().clone().filter(|_| !trusted);
         let host = match &known {
             Some((host, _)) if is_again(head, host) => host.clone(),

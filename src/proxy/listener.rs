@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -19,6 +20,15 @@ const BACKLOG: i32 = 1024;
 pub(crate) enum Bound {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
 }
 
 /// Binds `count` sockets to one address; what the address is (port 0 took a free one).
@@ -40,7 +50,30 @@ pub(crate) fn bind(address: &Address, count: usize) -> io::Result<(Vec<Bound>, A
             let sockets = (0..count).map(|_| first.try_clone().map(Bound::Unix)).collect::<io::Result<_>>()?;
             Ok((sockets, address.clone()))
         }
+        Address::Systemd => {
+            let first = passed_on()?;
+            let sockets = (0..count).map(|_| first.try_clone()).collect::<io::Result<_>>()?;
+            Ok((sockets, address.clone()))
+        }
     }
+}
+
+/// The one socket that this process was started with.
+fn passed_on() -> io::Result<Bound> {
+    let mut passed = ListenFd::from_env();
+    if passed.len() != 1 {
+        return Err(io::Error::other(format!("{} sockets were passed on by LISTEN_FDS, and it must be one", passed.len())));
+    }
+    let bound = match passed.take_tcp_listener(0) {
+        Ok(socket) => socket.map(Bound::Tcp),
+        Err(_) => passed.take_unix_listener(0)?.map(Bound::Unix),
+    };
+    let bound = bound.ok_or_else(|| io::Error::other("the socket that was passed on is no listener"))?;
+    match &bound {
+        Bound::Tcp(socket) => socket.set_nonblocking(true)?,
+        Bound::Unix(socket) => socket.set_nonblocking(true)?,
+    }
+    Ok(bound)
 }
 
 fn tcp(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {

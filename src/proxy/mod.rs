@@ -1,4 +1,4 @@
-//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `client_io`, `wire`, `tls`),
+//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `client_io`, `wire`, `tls`),
 //! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with
 //! `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`.
 //!
@@ -21,6 +21,7 @@ mod measure;
 mod multiplexed;
 mod outbox;
 mod pool;
+mod proxy_protocol;
 mod remaining;
 mod request_head;
 mod request_id;

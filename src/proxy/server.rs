@@ -26,6 +26,7 @@ pub struct Server {
     address: Address,
     shared: Arc<Shared>,
     tls: Option<(TlsAcceptor, Arc<Certificate>)>,
+    proxy_protocol: bool,
 }
 
 /// Replaces what a running data plane judges by.
@@ -57,7 +58,7 @@ impl Server {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = if listen.workers == 0 { cores() } else { listen.workers };
         let (sockets, address) = listener::bind(&listen.address, workers)?;
-        Ok(Self { sockets, address, shared: Arc::new(Shared::new(parts)), tls })
+        Ok(Self { sockets, address, shared: Arc::new(Shared::new(parts)), tls, proxy_protocol: listen.proxy_protocol })
     }
 
     /// Where it listens; for port 0, the port that was taken.
@@ -82,8 +83,9 @@ impl Server {
             let (ended, end) = oneshot::channel();
             let (shared, stopping) = (Arc::clone(&self.shared), stopping.clone());
             let tls = self.tls.as_ref().map(|(acceptor, _)| acceptor.clone());
+            let proxy_protocol = self.proxy_protocol;
             std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                let _ = ended.send(worker::run(socket, shared, tls, stopping));
+                let _ = ended.send(worker::run(socket, shared, tls, proxy_protocol, stopping));
             })?;
             workers.push(end);
         }

@@ -14,6 +14,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
+    /// The socket that systemd, or whoever started the process, passed on (sd_listen_fds(3)).
+    Systemd,
 }
 
 /// As `listen.address` is written.
@@ -22,6 +24,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Systemd => f.write_str("systemd"),
         }
     }
 }
@@ -46,6 +49,8 @@ pub struct ListenSettings {
     pub tls: Option<TlsFiles>,
     /// Peers whose Forwarded and X-Forwarded-* are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Worker threads; 0: one a core.
     pub workers: usize,
 }

@@ -53,6 +53,8 @@ impl Shared {
 pub(crate) struct Worker {
     pub(crate) own: Rc<Own>,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// Trusted proxies begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
     shared: Arc<Shared>,
     gate: RefCell<(u64, Rc<Gate>)>,
     connections: Cell<usize>,
@@ -60,13 +62,21 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
+    fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let own = Rc::new(Own { ids: RequestIds::new(), measure: Measure::new(), sweep: Rc::new(Sweep::default()) });
         let version = shared.version.load(Ordering::Acquire);
         let parts = shared.parts.load_full();
         let pools = pools(&parts, &[], &own.sweep);
         let gate = Rc::new(Gate { parts, pools, own: Rc::clone(&own) });
-        Self { own, tls, shared, gate: RefCell::new((version, gate)), connections: Cell::new(0), one_less: Notify::new() }
+        Self {
+            own,
+            tls,
+            proxy_protocol,
+            shared,
+            gate: RefCell::new((version, gate)),
+            connections: Cell::new(0),
+            one_less: Notify::new(),
+        }
     }
 
     /// The gate as configured now. Asking costs one read of a number that hardly ever changes.
@@ -180,11 +190,12 @@ pub(crate) fn run(
     bound: Bound,
     shared: Arc<Shared>,
     tls: Option<TlsAcceptor>,
+    proxy_protocol: bool,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     runtime()?.block_on(async move {
         let listener = Listener::new(bound)?;
-        let worker = Rc::new(Worker::new(shared, tls));
+        let worker = Rc::new(Worker::new(shared, tls, proxy_protocol));
         tokio::task::spawn_local(Rc::clone(&worker).tick());
         let stopped = async { stop.wait_for(|stop| *stop).await.map(|_| ()) };
         let accepting = async {
@@ -207,6 +218,7 @@ pub(crate) fn run(
             tracing::warn!(connections = worker.connections.get(), "connections are cut: they took too long to end");
         }
         worker.own.measure.flush();
+        worker.gate().pools.iter().for_each(|pool| pool.measure().flush());
         Ok(())
     })
 }

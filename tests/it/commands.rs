@@ -528,6 +528,36 @@ fn run_serves_until_it_is_told_to_end() {
 }
 
 #[test]
+fn a_socket_can_be_passed_on() {
+    let folder = Folder::new();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = socket.local_addr().expect("an address").port();
+    let config = folder.changed(
+        "run.toml",
+        "address = \"127.0.0.1:0\"\nops_address = \"127.0.0.1:0\"",
+        "address = \"systemd\"\nops_address = \"off\"",
+    );
+    let alone = run(&["run", "--config", &config]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(err(&alone).contains("0 sockets were passed on"), "{}", err(&alone));
+
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("it is inherited");
+    let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    let command = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec {} run --config {config} 3<&{number}", env!("CARGO_BIN_EXE_samlgate"));
+    let child = Command::new("bash").args(["-c", &command]).stderr(Stdio::null()).spawn().expect("bash runs");
+    let _running = Running(child);
+    drop(socket);
+    // Nobody is refused, however early.
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream
+        .write_all(b"GET /data HTTP/1.1\r\nHost: app.example\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[test]
 fn an_address_that_is_taken_is_said() {
     let folder = Folder::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

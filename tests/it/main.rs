@@ -37,6 +37,7 @@ mod metadata_commands;
 mod metadata_refresh;
 mod metadata_signed;
 mod own_vectors;
+mod proxy_protocol;
 mod proxying;
 mod requests;
 mod return_paths;

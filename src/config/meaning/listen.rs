@@ -22,6 +22,9 @@ pub(super) fn of(section: &ListenSection, site: Option<&PublicUrl>, work: &mut W
     }
     let tls = work.tls("listen", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
     let trusted_proxies = trusted_proxies(&section.trusted_proxies, work.report);
+    if section.proxy_protocol && section.trusted_proxies.is_empty() {
+        work.report.problem("listen.proxy_protocol", "needs listen.trusted_proxies: name the balancers that send the header");
+    }
     if section.workers > 1024 {
         work.report.problem("listen.workers", "is more than 1024; 0 takes one a core");
     }
@@ -37,17 +40,28 @@ pub(super) fn of(section: &ListenSection, site: Option<&PublicUrl>, work: &mut W
         }
         _ => {}
     }
-    Some(ListenSettings { address: address?, ops_address: ops_address?, tls, trusted_proxies, workers: section.workers })
+    Some(ListenSettings {
+        address: address?,
+        ops_address: ops_address?,
+        tls,
+        trusted_proxies,
+        proxy_protocol: section.proxy_protocol,
+        workers: section.workers,
+    })
 }
 
 fn address(text: &str, work: &mut Work<'_>) -> Option<Address> {
+    if text == "systemd" {
+        return Some(Address::Systemd);
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         if path.is_empty() {
             work.report.problem("listen.address", "names no socket; write \"unix:/run/samlgate.sock\"");
         }
         return Some(Address::Unix(work.resolve(path)));
     }
-    let wrong = |_| format!("{text:?} is neither IP and port, such as \"0.0.0.0:8080\", nor \"unix:/run/samlgate.sock\"");
+    let wrong =
+        |_| format!("{text:?} is neither IP and port, such as \"0.0.0.0:8080\", \"unix:/run/samlgate.sock\" nor \"systemd\"");
     work.report.take("listen.address", text.parse().map(Address::Tcp).map_err(wrong))
 }
 

@@ -9,7 +9,7 @@ use crate::config::units::{SizeLimit, Span};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct ListenSection {
-    /// IP and port, or unix:/run/samlgate.sock.
+    /// IP and port, unix:/run/samlgate.sock, or systemd: the socket that systemd passes on.
     pub(in crate::config) address: String,
     /// IP and port of health, metrics and the operator's API, or off.
     pub(in crate::config) ops_address: String,
@@ -21,6 +21,8 @@ pub(in crate::config) struct ListenSection {
     pub(in crate::config) key_file: Option<String>,
     /// CIDRs of proxies whose Forwarded and X-Forwarded-* are believed.
     pub(in crate::config) trusted_proxies: Vec<String>,
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol, version 1 or 2.
+    pub(in crate::config) proxy_protocol: bool,
     /// Worker threads; 0: one a core.
     pub(in crate::config) workers: usize,
 }
@@ -34,6 +36,7 @@ impl Default for ListenSection {
             key: None,
             key_file: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             workers: 0,
         }
     }

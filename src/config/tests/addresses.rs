@@ -27,6 +27,14 @@ fn a_port_that_is_none_is_refused_and_never_becomes_another() {
 }
 
 #[test]
+fn where_to_listen_may_be_left_to_systemd_and_whom_to_believe_may_not() {
+    let with = |lines: &str| SMALLEST.replace("[upstream]", &format!("[listen]\n{lines}\n[upstream]"));
+    assert_eq!(loaded(&with("address = \"systemd\"")).unwrap().listen.address.to_string(), "systemd");
+    assert!(refused(&with("proxy_protocol = true"))[0].starts_with("listen.proxy_protocol: needs listen.trusted_proxies"));
+    assert!(loaded(&with("proxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]")).unwrap().listen.proxy_protocol);
+}
+
+#[test]
 fn the_ops_address_is_no_upstream() {
     for url in ["http://127.0.0.1:9090", "https://LOCALHOST:9090", "http://[::ffff:127.0.0.1]:9090", "http://0.0.0.0:9090"] {
         assert!(refused(&with_url(url))[0].starts_with("upstream.url: is listen.ops_address"), "{url}");

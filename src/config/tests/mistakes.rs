@@ -123,7 +123,7 @@ groups = ["staff"]
     ).join("\n"), @r#"
     public_url: "https://reports.example.com/app" must be scheme, host and port only, such as https://reports.example.com
     prefix: "samlgate/" must begin with a slash, not end with one, and hold letters, digits and - _ . ~ only, such as "/_samlgate"
-    listen.address: "localhost:8080" is neither IP and port, such as "0.0.0.0:8080", nor "unix:/run/samlgate.sock"
+    listen.address: "localhost:8080" is neither IP and port, such as "0.0.0.0:8080", "unix:/run/samlgate.sock" nor "systemd"
     listen.ops_address: "9090" is neither IP and port, such as "127.0.0.1:9090", nor "off"
     listen.certificate: DIR/missing.crt cannot be read: No such file or directory (os error 2)
     listen.trusted_proxies.1: "everybody" is not a network; write it as "10.0.0.0/8", or an address as "10.0.0.7"

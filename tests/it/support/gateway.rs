@@ -57,6 +57,7 @@ pub(crate) struct Wanted {
     pub(crate) upstream: UpstreamSettings,
     pub(crate) other_upstreams: Vec<UpstreamSettings>,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) workers: usize,
     pub(crate) store: Option<Arc<dyn Store>>,
@@ -82,6 +83,7 @@ impl Wanted {
             },
             other_upstreams: Vec::new(),
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             tls: None,
             workers: 1,
             store: None,
@@ -139,6 +141,7 @@ impl Gateway {
             ops_address: None,
             tls: wanted.tls.clone(),
             trusted_proxies: wanted.trusted_proxies.clone(),
+            proxy_protocol: wanted.proxy_protocol,
             workers: wanted.workers,
         };
         let parts = parts(&wanted, &clock, &store);
