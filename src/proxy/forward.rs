@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::response;
 use http::uri::{Authority, Scheme};
@@ -112,7 +112,8 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
     let mut may_try_again = true;
     loop {
         let repeatable = told.repeatable && may_try_again;
-        let (connection, reused) = pool.connection(repeatable).await.map_err(|error| unreachable(facts, pool, &error))?;
+        let (connection, reused) =
+            pool.connection(repeatable, !may_try_again).await.map_err(|error| unreachable(facts, pool, &error))?;
         let failure = match connection {
             Connection::Http1(mut link) => {
                 let head = http1_head(exchange, told.head, told.framing)?;
@@ -247,6 +248,12 @@ fn http2_request(exchange: &Exchange<'_>, from: &Parts, length: Option<u64>, upl
         headers.insert(CONTENT_LENGTH, length.into());
     }
     write_own_lines(headers, exchange)?;
+    // All users' requests share the connection's memory of headers (RFC 7541 section 7.1): secrets stay out of it.
+    for name in [&COOKIE, &AUTHORIZATION, &exchange.gate.parts.headers.assertion] {
+        if let http::header::Entry::Occupied(mut values) = headers.entry(name) {
+            values.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
     Ok(request)
 }
 

@@ -63,25 +63,27 @@ impl Pool {
     }
 
     /// A connection for a request, and whether it was used before. One that was idle may turn out to have been closed by the
-    /// application, so it is only for what may be sent once more: `repeatable`. HTTP/2 says which requests weren't begun.
+    /// application, so it is only for what may be sent once more: `repeatable`. HTTP/2 says which requests weren't begun. `fresh`: a
+    /// new one in any case.
     ///
     /// # Errors
     /// When the application can't be reached.
-    pub(crate) async fn connection(&self, repeatable: bool) -> io::Result<(Connection, bool)> {
-        if let Some(place) = self.place() {
-            return Ok((Connection::Http2(place), true));
-        }
-        if let Some(link) = if repeatable { self.take() } else { None } {
-            return Ok((Connection::Http1(link), true));
+    pub(crate) async fn connection(&self, repeatable: bool, fresh: bool) -> io::Result<(Connection, bool)> {
+        if !fresh {
+            if let Some(place) = self.place() {
+                return Ok((Connection::Http2(place), true));
+            }
+            if let Some(link) = if repeatable { self.take() } else { None } {
+                return Ok((Connection::Http1(link), true));
+            }
         }
         let (io, watch) = self.connect(false).await?;
         if !io.is_http2() {
             return Ok((Connection::Http1(Link::new(io, watch)), false));
         }
-        let begun = Multiplexed::begin(io).await;
+        let begun = Multiplexed::begin(io, self.sweep.ticks().now()).await;
         self.measure.connected(begun.is_ok());
         let multiplexed = begun?;
-        multiplexed.used.set(self.sweep.ticks().now());
         let place = multiplexed.place();
         self.multiplexed.borrow_mut().push(multiplexed);
         Ok((Connection::Http2(place), false))
@@ -90,8 +92,9 @@ impl Pool {
     /// A place on a connection that speaks HTTP/2.
     fn place(&self) -> Option<Place> {
         let multiplexed = self.multiplexed.borrow();
-        let with_room = multiplexed.iter().find(|connection| connection.has_room())?;
-        with_room.used.set(self.sweep.ticks().now());
+        let now = self.sweep.ticks().now();
+        let with_room = multiplexed.iter().find(|connection| connection.has_room(now))?;
+        with_room.used.set(now);
         Some(with_room.place())
     }
 

@@ -80,7 +80,7 @@ async fn many_exchanges_share_a_connection_and_more_get_another() {
     application.next().await.say("hello");
     assert_eq!(clients.pop().unwrap().answer().unwrap().text(), "hello");
     let mut held = Vec::new();
-    for _ in 0..101 {
+    for _ in 0..65 {
         clients.push(ask(&gateway, &cookie, "GET /held", ""));
         held.push(application.next().await);
     }
@@ -229,6 +229,120 @@ async fn a_client_that_doesn_t_read_keeps_nobody_waiting() {
     application.next().await.say("at once");
     assert_eq!(other.answer().unwrap().text(), "at once");
     assert_eq!(application.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_pieces_that_wait_are_no_reason_to_end_a_connection() {
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let client = ask(&gateway, &cookie, "GET /events", "");
+        let mut request = application.next().await;
+        let mut answer = request.answer(200);
+        for _ in 0..20_000 {
+            answer.send_data(Bytes::from_static(b"0123456789"), false).unwrap();
+        }
+        idle.push((client, answer));
+    }
+    for _ in 0..3 {
+        let mut other = ask(&gateway, &cookie, "GET /", "");
+        application.next().await.say("at once");
+        assert_eq!(other.answer().unwrap().text(), "at once");
+    }
+    assert_eq!(application.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_may_allow_fewer_exchanges() {
+    let mut application = H2Upstream::plain(|builder| {
+        builder.max_concurrent_streams(2);
+    })
+    .await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        let client = ask(&gateway, &cookie, "GET /events", "");
+        held.push((client, application.next().await));
+    }
+    assert!(application.connections() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_began_has_no_limit_as_a_whole() {
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let wanted = before(&application).upstream(|settings| settings.response_timeout = Duration::from_millis(300));
+    let gateway = wanted.start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut client = ask(&gateway, &cookie, "POST /both", "Transfer-Encoding: chunked\r\n");
+    client.send("2\r\nhi\r\n");
+    let mut request = application.next().await;
+    let mut answer = request.answer(200);
+    answer.send_data(Bytes::from_static(b"a"), false).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"1\r\na\r\n") {
+        let mut octet = [0; 1];
+        client.stream.read_exact(&mut octet).unwrap();
+        head.extend(octet);
+    }
+    client.send("0\r\n\r\n");
+    while let Some(piece) = request.piece().await {
+        piece.unwrap();
+    }
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_millis(1200) {
+        answer.send_data(Bytes::from_static(b"b"), false).unwrap();
+        let mut piece = [0; 6];
+        client.stream.read_exact(&mut piece).unwrap();
+        assert_eq!(&piece, b"1\r\nb\r\n");
+    }
+    // The next one waits for nothing: what expires, expires while nothing comes.
+    answer.send_data(Bytes::new(), true).unwrap();
+    let mut end = [0; 5];
+    client.stream.read_exact(&mut end).unwrap();
+    assert_eq!(&end, b"0\r\n\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rest_of_an_upload_ends_with_the_answer() {
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut client = ask(&gateway, &cookie, "POST /", "Transfer-Encoding: chunked\r\n");
+    client.send("2\r\nhi\r\n");
+    let mut request = application.next().await;
+    assert_eq!(request.piece().await.unwrap().unwrap(), "hi");
+    let head = http::Response::builder().status(413).header("content-length", 0).body(()).unwrap();
+    request.respond.send_response(head, true).unwrap();
+    assert_eq!(client.answer().unwrap().status(), 413);
+    // The client keeps its side open, and the application hears all the same that nothing more comes.
+    assert!(request.piece().await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_was_not_begun_is_sent_once_more() {
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut first = ask(&gateway, &cookie, "GET /", "");
+    application.next().await.say("first");
+    assert_eq!(first.answer().unwrap().text(), "first");
+    // Refused before any work: even a POST, as it has no body.
+    let mut refused = ask(&gateway, &cookie, "POST /", "Content-Length: 0\r\n");
+    application.next().await.respond.send_reset(h2::Reason::REFUSED_STREAM);
+    application.next().await.say("second");
+    assert_eq!(refused.answer().unwrap().text(), "second");
+    // Begun, perhaps: not even a GET.
+    let mut broken = ask(&gateway, &cookie, "GET /", "");
+    application.next().await.respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    assert_eq!(broken.answer().unwrap().status(), 502);
+    let mut last = ask(&gateway, &cookie, "GET /last", "");
+    let request = application.next().await;
+    assert_eq!(request.head.uri().path(), "/last");
+    request.say("last");
+    assert_eq!(last.answer().unwrap().text(), "last");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

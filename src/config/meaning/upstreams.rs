@@ -22,7 +22,7 @@ pub(super) struct Applications {
 /// name in the certificate.
 pub(super) fn all(file: &File, listen: Option<&ListenSettings>, work: &mut Work<'_>) -> Applications {
     let named = || file.access.iter().filter_map(|rule| rule.upstream.as_deref());
-    let main = main(&file.upstream, named().any(|url| url.starts_with("https:")), work);
+    let main = main(&file.upstream, named().any(|url| url.to_ascii_lowercase().starts_with("https:")), work);
     must_not_call_itself(listen, main.as_ref().map(|main| &main.url), "upstream.url", work.report);
     let mut others: Vec<UpstreamSettings> = Vec::new();
     let mut of_rules = Vec::new();
