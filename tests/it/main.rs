@@ -20,6 +20,7 @@ mod end_to_end;
 mod endpoints;
 mod explain_logout;
 mod fake_idp;
+mod forward_auth;
 mod http_targets;
 mod identity_headers;
 mod kept_through_login;
