@@ -51,6 +51,8 @@ struct Original {
     method: Method,
     target: PathAndQuery,
     way: Way,
+    /// `X-Forwarded-Uri` is among what is told, so it may be Caddy that asks, whatever a client has added.
+    forwarded: bool,
 }
 
 /// Answers a front proxy. Every answer but the one with [`Outcome::Permitted`] has a status that lets nothing pass.
@@ -94,7 +96,7 @@ pub(crate) fn answer(gate: &Gate, head: &Parts, facts: &Facts, peer: Peer) -> Re
             if let Some(session) = &session {
                 told.push((parts.headers.assertion.clone(), assertion(gate, session, facts, now)?));
             }
-            Ok((permitted(parts, told, original.way), Outcome::Permitted))
+            Ok((permitted(parts, told, &original), Outcome::Permitted))
         }
         Verdict::SignIn { target, terms, session } => {
             let request = Unanswered { method: &original.method, headers: &headers, target: &target };
@@ -119,7 +121,7 @@ pub(crate) fn keep_shut<B>(answer: &mut Response<B>, outcome: Outcome) {
 /// 200, with what the application is to be told, and what makes a front proxy clear the other identity headers: nginx does so by
 /// itself; Caddy 2.6 would write its own placeholder for a header that isn't there, so it gets empty ones; Envoy only replaces
 /// headers, so it is named those to remove.
-fn permitted(parts: &GateParts, told: Vec<(HeaderName, HeaderValue)>, way: Way) -> Reply {
+fn permitted(parts: &GateParts, told: Vec<(HeaderName, HeaderValue)>, original: &Original) -> Reply {
     let mut reply = Reply::default();
     *reply.status_mut() = StatusCode::OK;
     let headers = reply.headers_mut();
@@ -127,13 +129,12 @@ fn permitted(parts: &GateParts, told: Vec<(HeaderName, HeaderValue)>, way: Way) 
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let names = parts.headers.all().map(|(_, name)| name);
     let absent: Vec<HeaderName> = names.filter(|name| !headers.contains_key(*name)).cloned().collect();
-    match way {
-        Way::Original => {}
-        Way::Forwarded => headers.extend(absent.into_iter().map(|name| (name, HeaderValue::from_static("")))),
-        Way::Path => {
-            let list = absent.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
-            headers.extend(HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()).map(|list| (TO_REMOVE, list)));
-        }
+    if original.way == Way::Path {
+        let list = absent.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+        headers.extend(HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()).map(|list| (TO_REMOVE, list)));
+    }
+    if original.forwarded {
+        headers.extend(absent.into_iter().map(|name| (name, HeaderValue::from_static(""))));
     }
     reply
 }
@@ -184,6 +185,7 @@ impl Original {
             (None, _, None, _) => return Err(NOTHING_TOLD),
         };
         // What a client may have added must say the same as the front proxy.
+        let is_forwarded = forwarded.is_some();
         let mut target = agreed(original, forwarded)?;
         let mut told_method = agreed(original_method, forwarded_method)?;
         if way == Way::Path {
@@ -191,7 +193,7 @@ impl Original {
             told_method = agreed(told_method, Some(method.clone()))?;
         }
         match (told_method, target) {
-            (Some(method), Some(target)) => Ok(Self { method, target, way }),
+            (Some(method), Some(target)) => Ok(Self { method, target, way, forwarded: is_forwarded }),
             _ => Err(NOTHING_TOLD),
         }
     }

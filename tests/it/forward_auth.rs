@@ -117,6 +117,9 @@ fn without_a_session_a_public_path_passes_without_identity() {
             assert_eq!(removed, "x-user, x-email, x-name, x-tenant, x-role, x-groups, x-samlgate-assertion");
         }
     }
+    // A client can't make Caddy's question look like nginx's.
+    let added = "X-Original-URI: /public/a\r\nX-Original-Method: GET\r\n";
+    assert_eq!(Front::Traefik.ask(&gateway, "GET", "/public/a", added).header("x-user"), Some(""));
     let ended = gateway.sign_in("ada", &[]);
     gateway.sign_out("ada");
     let answer = Front::Nginx.ask(&gateway, "GET", "/public/a", &format!("Cookie: {ended}\r\n"));
