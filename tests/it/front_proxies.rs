@@ -16,6 +16,9 @@ path = "/admin/**"
 roles = ["admin"]
 "#;
 
+const HANDSHAKE: &str =
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 const IDENTITY: [&str; 7] = ["X-User", "X-Email", "X-Name", "X-Tenant", "X-Role", "X-Groups", "X-Samlgate-Assertion"];
 
 /// An application that only a front proxy forwards to.
@@ -83,6 +86,13 @@ fn a_user_signs_in_and_the_application_knows(site: &Site) {
     );
     assert_eq!(site.told(), told);
     assert_eq!(ada.open(&site.app.url("/admin/x")).status, 200);
+
+    let live = format!(
+        "GET /live HTTP/1.1\r\nHost: app.example\r\nOrigin: https://app.example\r\nCookie: {COOKIE}={cookie}\r\n{HANDSHAKE}\r\n"
+    );
+    assert_eq!(ask(site.front.address, live).status(), 200, "this application speaks no WebSocket");
+    assert_eq!((site.app.told().line(), site.app.told().one("Upgrade")), ("GET /live HTTP/1.1", Some("websocket")));
+    assert_eq!(site.told(), told);
 }
 
 fn what_a_client_says_of_itself_is_gone(site: &Site) {
@@ -140,10 +150,9 @@ fn whoever_may_not_pass_does_not_reach_the_application(site: &Site) {
         let status = ask(site.front.address, format!("GET {target} HTTP/1.1\r\nHost: app.example\r\n\r\n")).status();
         assert!([400, 401, 404, 500].contains(&status), "{target}: {status}");
     }
-    let live = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let cookie = format!("{COOKIE}={}", viewer.cookie(COOKIE).expect("a session").value);
     let hijack =
-        format!("GET /live HTTP/1.1\r\nHost: app.example\r\nOrigin: https://evil.example\r\nCookie: {cookie}\r\n{live}\r\n");
+        format!("GET /live HTTP/1.1\r\nHost: app.example\r\nOrigin: https://evil.example\r\nCookie: {cookie}\r\n{HANDSHAKE}\r\n");
     assert_eq!(ask(site.front.address, hijack).status(), 403);
     let grpc = "POST /service/call HTTP/1.1\r\nHost: app.example\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(ask(site.front.address, grpc).status(), 401);

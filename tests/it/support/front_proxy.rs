@@ -23,36 +23,36 @@ impl Drop for FrontProxy {
 
 /// nginx before this samlgate and this application; `None`, with a word about it, when it isn't installed.
 pub(crate) fn nginx(samlgate: SocketAddr, application: SocketAddr) -> Option<FrontProxy> {
-    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-    let documented = documented("nginx", samlgate, application).replace("listen 443 ssl;", &format!("listen {address};"));
-    // TLS ends in the tests' imagination.
-    let documented: String = documented.lines().filter(|line| !line.contains("ssl_")).map(|line| format!("{line}\n")).collect();
-    let documented = documented.replace("$scheme", "https");
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {};\n", folder.path().join(kind).display()))
-        .concat();
-    let pid = folder.path().join("pid");
-    let text = format!(
-        "daemon off;\nmaster_process off;\nerror_log stderr notice;\npid {};\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{documented}}}\n",
-        pid.display()
-    );
-    let file = write(folder.path(), "nginx.conf", &text);
-    let mut command = Command::new("nginx");
-    command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
-    start(command, folder, address, "using the \"epoll\"")
+    start("using the \"epoll\"", |folder, address| {
+        let documented = documented("nginx", samlgate, application).replace("listen 443 ssl;", &format!("listen {address};"));
+        // TLS ends in the tests' imagination.
+        let documented = documented.replace("$scheme", "https");
+        let documented: String =
+            documented.lines().filter(|line| !line.contains("ssl_")).map(|line| format!("{line}\n")).collect();
+        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {};\n", folder.join(kind).display()))
+            .concat();
+        let text = format!(
+            "daemon off;\nmaster_process off;\nerror_log stderr notice;\npid {};\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{documented}}}\n",
+            folder.join("pid").display()
+        );
+        let mut command = Command::new("nginx");
+        command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(write(folder, "nginx.conf", &text));
+        command
+    })
 }
 
 /// Caddy, likewise.
 pub(crate) fn caddy(samlgate: SocketAddr, application: SocketAddr) -> Option<FrontProxy> {
-    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
-    let port = address.port();
-    let documented = documented("caddyfile", samlgate, application);
-    let site = documented.replace("reports.example.com {", &format!("http://:{port} {{\n\tbind 127.0.0.1"));
-    let text = format!("{{\n\tadmin off\n\tauto_https off\n}}\n{site}");
-    let file = write(folder.path(), "Caddyfile", &text);
-    let mut command = Command::new("caddy");
-    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file).env("HOME", folder.path());
-    start(command, folder, address, "serving initial configuration")
+    start("serving initial configuration", |folder, address| {
+        let documented = documented("caddyfile", samlgate, application);
+        let site = format!("http://:{} {{\n\tbind {}", address.port(), address.ip());
+        let site = documented.replace("reports.example.com {", &site);
+        let text = format!("{{\n\tadmin off\n\tauto_https off\n}}\n{site}");
+        let mut command = Command::new("caddy");
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(write(folder, "Caddyfile", &text)).env("HOME", folder);
+        command
+    })
 }
 
 /// The block of this language in the documentation, with these addresses.
@@ -78,23 +78,30 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Starts it and waits until it says that it is ready.
-fn start(mut command: Command, folder: TempDir, address: SocketAddr, ready: &str) -> Option<FrontProxy> {
-    let mut child = match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("SKIPPED: {:?}: {error}", command.get_program());
-            return None;
-        }
-    };
-    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+/// Starts it and waits until it says that it is ready. Another test may take the port in between, so it is tried more than once.
+fn start(ready: &str, configured: impl Fn(&Path, SocketAddr) -> Command) -> Option<FrontProxy> {
     let mut said = Vec::new();
-    let is_ready = lines.by_ref().any(|line| {
-        said.push(line);
-        said.last().is_some_and(|line| line.contains(ready))
-    });
-    assert!(is_ready, "{:?} doesn't start:\n{}", command.get_program(), said.join("\n"));
-    // Somebody must read what it says, or it stops.
-    std::thread::spawn(move || lines.for_each(drop));
-    Some(FrontProxy { address, child, _folder: folder })
+    for _ in 0..3 {
+        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+        let mut command = configured(folder.path(), address);
+        let mut child = match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                eprintln!("SKIPPED: {:?}: {error}", command.get_program());
+                return None;
+            }
+        };
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        let front = FrontProxy { address, child, _folder: folder };
+        let is_ready = lines.by_ref().any(|line| {
+            said.push(line);
+            said.last().is_some_and(|line| line.contains(ready))
+        });
+        if is_ready {
+            // Somebody must read what it says, or it stops.
+            std::thread::spawn(move || lines.for_each(drop));
+            return Some(front);
+        }
+    }
+    panic!("the front proxy doesn't start:\n{}", said.join("\n"));
 }
