@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(ca-certificates gcc libc6-dev pkg-config clang libclang-dev libxmlsec1-dev libxml2-dev libssl-dev)
 # SimpleSAMLphp and Nagios themselves are not installed: tests/interop/run.sh unpacks their packages into target/.
-test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin chromium chromium-driver fonts-dejavu-core)
+test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin nginx-light caddy chromium chromium-driver fonts-dejavu-core)
 # Keycloak is Java and comes by Maven, samlp is JavaScript and comes by npm: for `make interop-all` only.
 # Not asked of Debian where they come from elsewhere, because its npm and that of others don't go together.
 interop=()

@@ -205,6 +205,11 @@ impl Rules {
         named.any(|own| own == class)
     }
 
+    /// Whether there are none: then every path needs a session and nothing else.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether a rule looks at methods: then the application must not be told another one by a header.
     pub fn name_methods(&self) -> bool {
         self.rules.iter().any(|rule| !rule.methods.is_empty())

@@ -43,7 +43,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 
 /// Serves a client that has just connected.
 pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut address: IpAddr) {
-    if worker.proxy_protocol && worker.gate().trusts(address) {
+    if worker.proxy_protocol && worker.gate().parts.is_trusted(address) {
         match announced(&mut stream).await {
             Ok(client) => address = client.unwrap_or(address),
             // A health check that only connects.

@@ -23,7 +23,7 @@ use super::pool::{Connection, Pool};
 use super::request_head::{Head, RequestHead};
 use crate::access::Permit;
 use crate::clock::Timestamp;
-use crate::identity::assertion::{AssertionFacts, SignerError};
+use crate::identity::assertion::{AssertionFacts, MintedAssertion, SignerError};
 use crate::session::Session;
 use crate::token::public_id;
 use crate::web::Problem;
@@ -272,22 +272,31 @@ fn write_own_lines(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), 
     head.line(&REQUEST_ID, &facts.id.to_header());
     if let Some(session) = session {
         head.lines(session.headers());
-        let assertion = assertion(gate, session, *now).map_err(|error| {
-            tracing::error!(request_id = facts.id.as_str(), %error, "no assertion could be signed; the request is refused");
-            Refusal::new(Problem::Internal, Outcome::Internal)
-        })?;
-        head.line(&gate.parts.headers.assertion, &assertion);
+        head.line(&gate.parts.headers.assertion, &assertion(gate, session, facts, *now)?);
     }
     Ok(())
 }
 
 /// The session's signed assertion: the one from before while it is fresh, else a new one.
-fn assertion(gate: &Gate, session: &Session, now: Timestamp) -> Result<HeaderValue, SignerError> {
+///
+/// # Errors
+/// When none can be signed.
+pub(crate) fn assertion(gate: &Gate, session: &Session, facts: &Facts, now: Timestamp) -> Result<HeaderValue, Refusal> {
     if let Some(minted) = &*session.assertion().load()
         && now < minted.renew_at
     {
         return Ok(minted.header.clone());
     }
+    let minted = mint(gate, session, now).map_err(|error| {
+        tracing::error!(request_id = facts.id.as_str(), %error, "no assertion could be signed; the request is refused");
+        Refusal::new(Problem::Internal, Outcome::Internal)
+    })?;
+    let header = minted.header.clone();
+    session.assertion().store(Some(Arc::new(minted)));
+    Ok(header)
+}
+
+fn mint(gate: &Gate, session: &Session, now: Timestamp) -> Result<MintedAssertion, SignerError> {
     let origin = session.origin();
     let facts = AssertionFacts {
         identity: session.identity(),
@@ -299,10 +308,7 @@ fn assertion(gate: &Gate, session: &Session, now: Timestamp) -> Result<HeaderVal
         acr: origin.acr.as_deref(),
         method: "saml",
     };
-    let minted = gate.parts.signer.mint(&facts, now, &public_id(&*gate.parts.entropy))?;
-    let header = minted.header.clone();
-    session.assertion().store(Some(Arc::new(minted)));
-    Ok(header)
+    gate.parts.signer.mint(&facts, now, &public_id(&*gate.parts.entropy))
 }
 
 pub(crate) fn unreachable(facts: &Facts, pool: &Pool, error: &std::io::Error) -> Refusal {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
@@ -18,22 +18,23 @@ use super::body::Outgoing;
 use super::client_io::{Busy, Phase};
 use super::connect::Upstreams;
 use super::forward::{self, Exchange};
+use super::forward_auth;
 use super::forwarded::{Peer, Provenance};
 use super::hop_by_hop::asks_for_websocket;
+use super::judge::{Question, Verdict, readable};
 use super::measure::{Measure, Outcome};
 use super::pool::Pool;
 use super::request_id::{RequestId, RequestIds};
 use super::upgrade;
 use super::watch::Sweep;
-use crate::access::{Decision, Forbidden, LoginTerms, Rules, Target, TargetError};
+use crate::access::{LoginTerms, Rules, Target};
 use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
 use crate::identity::headers::HeaderPlan;
 use crate::public_url::PublicUrl;
 use crate::session::Session;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::token::Entropy;
-use crate::web::cookies::SessionCookie;
 use crate::web::{Problem, Reply, RequestContext, Unanswered, Web};
 
 /// One of samlgate's own endpoints must have read its request and answered within this time.
@@ -61,6 +62,13 @@ pub struct GateParts {
     pub upstreams: Upstreams,
     /// Peers whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+impl GateParts {
+    /// Whether a peer is one of the trusted proxies.
+    pub(crate) fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
 }
 
 /// What a worker has of its own, whatever the configuration.
@@ -102,7 +110,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn context(&self) -> RequestContext {
+    pub(crate) fn context(&self) -> RequestContext {
         RequestContext { id: self.id.as_str().to_owned(), client: self.provenance.client, secure: self.provenance.secure }
     }
 }
@@ -135,7 +143,8 @@ impl Refusal {
         Self { problem, outcome }
     }
 
-    fn malformed(why: &'static str) -> Self {
+    /// A request that can't be read in one way.
+    pub(crate) fn malformed(why: &'static str) -> Self {
         Self::new(Problem::BadRequest(why), Outcome::BadRequest)
     }
 }
@@ -167,13 +176,18 @@ impl Gate {
 
     async fn answer(
         &self,
-        head: Parts,
+        mut head: Parts,
         body: Incoming,
         id: RequestId,
         connection: &ClientConnection,
         busy: Busy,
         version: Version,
     ) -> (Response<Outgoing>, Outcome) {
+        let asked = self.parts.web.asked_about(&head.uri).is_some();
+        if asked {
+            // gRPC's way to say no has status 200, which would let the request pass.
+            head.headers.remove(CONTENT_TYPE);
+        }
         let manner = Manner::of(&head.headers);
         let facts = match self.facts(&head, id, connection, manner.clone()) {
             Ok(facts) => facts,
@@ -184,7 +198,12 @@ impl Gate {
             }
         };
         let mut busy = Some(busy);
-        match self.pass(head, body, &facts, connection, &mut busy).await {
+        let passed = if asked {
+            forward_auth::answer(self, &head, &facts, connection.peer).map(|(reply, outcome)| Passed::Own(reply, outcome))
+        } else {
+            self.pass(head, body, &facts, connection, &mut busy).await
+        };
+        let (mut response, outcome) = match passed {
             Ok(Passed::Forwarded(response, outcome)) => (response, outcome),
             Ok(Passed::Own(reply, outcome)) => {
                 let busy = busy.unwrap_or_else(|| Busy::new(&connection.phase));
@@ -194,19 +213,18 @@ impl Gate {
                 let busy = busy.unwrap_or_else(|| Busy::new(&connection.phase));
                 self.refuse(refusal, &facts.manner, &facts.context(), version, busy)
             }
+        };
+        if asked {
+            forward_auth::keep_shut(&mut response, outcome);
         }
-    }
-
-    /// Whether a peer's word on where a request comes from is believed.
-    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.parts.trusted_proxies.iter().any(|net| net.contains(&peer))
+        (response, outcome)
     }
 
     /// Who asks, and for which host.
     fn facts(&self, head: &Parts, id: RequestId, connection: &ClientConnection, manner: Manner) -> Result<Facts, Refusal> {
         let parts = &*self.parts;
         let peer = connection.peer;
-        let trusted = self.trusts(peer.address);
+        let trusted = parts.is_trusted(peer.address);
         let known = connection.provenance.borrow().clone().filter(|_| !trusted);
         let host = match &known {
             Some((host, _)) if is_again(head, host) => host.clone(),
@@ -234,15 +252,8 @@ impl Gate {
         let parts = &*self.parts;
         let now = parts.clock.now();
 
-        // 1. No tunnels, and no echo of headers that only the application may see (RFC 9110 section 9.3.8). No `post` either: it is
-        // another method than POST for a rule, and the same one for many an application.
-        let lower_case = head.method.as_str().bytes().any(|octet| octet.is_ascii_lowercase());
-        if matches!(head.method, Method::CONNECT | Method::TRACE) || lower_case {
-            return Err(Refusal::malformed("the method is not served"));
-        }
-
-        // 2. One target, for rule and application alike.
-        let target = Target::parse(&head.uri).map_err(unreadable)?;
+        // 1. A method that is served, and 2. one target, for rule and application alike.
+        let target = readable(&head.method, &head.uri)?;
 
         // 3. Whatever the client says about its own identity is gone before anybody could read it.
         parts.headers.strip(&mut head.headers);
@@ -257,44 +268,22 @@ impl Gate {
             return Ok(Passed::Own(reply, Outcome::Own));
         }
 
-        // 5. The session, if it lives.
-        let session = match self.session(&head.headers) {
-            Ok(session) => session.filter(|session| session.is_live(now)),
-            Err(_) if parts.rules.is_public(&target, &head.method) => None,
-            Err(error) => {
-                tracing::warn!(request_id = facts.id.as_str(), %error, "the session store is away; the request is refused");
-                return Err(Refusal::new(Problem::StoreAway, Outcome::StoreAway));
-            }
-        };
-        // A WebSocket that another site's page opens is not the user's doing: browsers send the cookie along and ask nobody
-        // (RFC 6455 section 10.2).
+        // 5. The session, if it lives, and 6. the rule, which alone can make a permit.
         let websocket = head.method == Method::GET && asks_for_websocket(&head.headers);
-        if websocket && session.is_some() && !self.is_same_origin(&head.headers) {
-            return Err(Refusal::new(Problem::CrossSite, Outcome::Forbidden));
-        }
-
-        // 6. The rule decides, and only it can make a permit.
-        let permit = match parts.rules.decide(target, &head.method, session.as_deref(), now) {
-            Decision::Permit(permit) => permit,
-            Decision::LoginRequired(target, terms) => {
-                return self.sign_in(&head, body, &target, &terms, None, facts).await;
-            }
-            Decision::StepUpRequired(target, terms) => {
+        let question = Question { method: &head.method, target, headers: &head.headers, websocket };
+        let (permit, session) = match self.judge(question, facts, now)? {
+            Verdict::Pass(permit, session) => (permit, session),
+            Verdict::SignIn { target, terms, session } => {
                 return self.sign_in(&head, body, &target, &terms, session.as_deref(), facts).await;
             }
-            Decision::Forbidden(why) => {
-                log_forbidden(facts, why, session.as_deref());
+            Verdict::Forbidden(why) => {
                 let page = head.uri.path_and_query().filter(|_| head.method == Method::GET).map(|page| page.as_str());
                 let reply = parts.web.forbidden(why, page, &head.headers, &facts.context());
                 return Ok(Passed::Own(reply, Outcome::Forbidden));
             }
-            Decision::Ambiguous => return Err(Refusal::malformed("the path can be read in several ways")),
         };
 
         // 7. To the application.
-        if let Some(session) = &session {
-            session.touch(now);
-        }
         let busy = busy.take().unwrap_or_else(|| Busy::new(&connection.phase));
         let pool = self.pools.get(permit.application()).ok_or_else(|| Refusal::new(Problem::Internal, Outcome::Internal))?;
         let exchange = Exchange { gate: self, pool, permit, session, facts, now };
@@ -331,27 +320,6 @@ impl Gate {
         Ok(Passed::Own(reply, if session.is_some() { Outcome::StepUpRequired } else { Outcome::LoginRequired }))
     }
 
-    /// The session that the cookie opens, live or not.
-    fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Session>>, StoreError> {
-        match self.parts.web.cookies().session(headers) {
-            SessionCookie::Token(token) => self.parts.store.session(&token.hash()),
-            SessionCookie::None | SessionCookie::Ambiguous => Ok(None),
-        }
-    }
-
-    /// Whether a request comes from a page of ours, or from something that isn't a browser and sends no Origin.
-    fn is_same_origin(&self, headers: &HeaderMap) -> bool {
-        let mut origins = headers.get_all(ORIGIN).iter();
-        match (origins.next(), origins.next()) {
-            (None, _) => true,
-            (Some(origin), None) => {
-                let origin = origin.to_str().ok().and_then(|text| PublicUrl::parse(text).ok());
-                origin.as_ref() == Some(&self.parts.public_url)
-            }
-            (Some(_), Some(_)) => false,
-        }
-    }
-
     fn refuse(
         &self,
         refusal: Refusal,
@@ -375,19 +343,4 @@ impl Gate {
         }
         (reply.map(|body| Outgoing::own(body, busy)), refusal.outcome)
     }
-}
-
-fn unreadable(error: TargetError) -> Refusal {
-    Refusal::malformed(match error {
-        TargetError::NotAPath => "the request target is not a path",
-        TargetError::OtherHost => "the request target names another host",
-        TargetError::DotSegments => "the path has dot segments",
-        TargetError::Forbidden => "the path has characters that servers read differently",
-        TargetError::TooLong => return Refusal::new(Problem::TargetTooLong, Outcome::BadRequest),
-    })
-}
-
-fn log_forbidden(facts: &Facts, why: Forbidden, session: Option<&Session>) {
-    let user = session.map(|session| session.identity().user());
-    tracing::info!(request_id = facts.id.as_str(), reason = why.code(), ?user, "access refused");
 }

@@ -77,6 +77,11 @@ pub(crate) fn is_ours(name: &str) -> bool {
     HOP_BY_HOP.contains(&folded) || ROUTING.contains(&folded) || (odd && FRAMING.contains(&folded))
 }
 
+/// Whether a header makes another method of a request, in whatever spelling.
+pub(crate) fn overrides_method(name: &str) -> bool {
+    name.starts_with('x') && METHOD_OVERRIDES.contains(&fold(name).as_ref())
+}
+
 /// `_` and `.` as `-`: what they become in a CGI environment.
 fn fold(name: &str) -> Cow<'_, str> {
     if name.contains(['_', '.']) { Cow::Owned(name.replace(['_', '.'], "-")) } else { Cow::Borrowed(name) }
@@ -89,8 +94,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, fixed_method: bool) {
     let trailers = headers.get_all(TE).iter().any(|line| tokens(line).any(|token| token.eq_ignore_ascii_case("trailers")));
     // A client must not name away what a server in front of us added, or what the request is about.
     strip_nominated(headers, &[HOST, COOKIE]);
-    let overrides = |name: &str| fixed_method && name.starts_with('x') && METHOD_OVERRIDES.contains(&fold(name).as_ref());
-    remove_where(headers, |name| is_ours(name.as_str()) || overrides(name.as_str()));
+    remove_where(headers, |name| is_ours(name.as_str()) || (fixed_method && overrides_method(name.as_str())));
     // We answer `Expect: 100-continue` ourselves, once the request is let through.
     headers.remove(http::header::EXPECT);
     if trailers {

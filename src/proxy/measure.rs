@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Upgraded,
     /// One of samlgate's own endpoints answered.
     Own,
+    /// A front proxy was told that it may pass a request on.
+    Permitted,
     /// No session.
     LoginRequired,
     /// A session, but of a login that isn't good enough.
@@ -40,6 +42,7 @@ impl Outcome {
             Self::Forwarded => "forwarded",
             Self::Upgraded => "upgraded",
             Self::Own => "own",
+            Self::Permitted => "permitted",
             Self::LoginRequired => "login_required",
             Self::StepUpRequired => "step_up_required",
             Self::Forbidden => "forbidden",

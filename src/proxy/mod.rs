@@ -1,6 +1,6 @@
-//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `client_io`, `wire`, `tls`),
-//! `gate`, then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with
-//! `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`.
+//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `client_io`,
+//! `wire`, `tls`), `gate` (with `judge`), then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1,
+//! with `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`.
 //!
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
@@ -12,9 +12,11 @@ mod client_io;
 mod connect;
 mod connection;
 mod forward;
+mod forward_auth;
 mod forwarded;
 mod gate;
 mod hop_by_hop;
+mod judge;
 mod link;
 mod listener;
 mod measure;

@@ -14,6 +14,7 @@ mod pages;
 pub mod refusal;
 mod sign_in;
 mod slo;
+mod through_front;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub use context::RequestContext;
 pub use cookies::{Cookies, SessionCookie};
 use endpoints::Endpoints;
 pub use refusal::Problem;
+pub use through_front::Handover;
 
 /// An answer of samlgate's own: always whole, never streamed.
 pub type Reply = http::Response<http_body_util::Full<bytes::Bytes>>;

@@ -28,6 +28,8 @@ pub enum Problem {
     MethodNotAllowed,
     /// Another site's page sent it.
     CrossSite,
+    /// Who asks as a front proxy is none that is trusted.
+    UntrustedProxy,
     /// The body is larger than `max_body`, or than what we read ourselves.
     PayloadTooLarge,
     /// The headers are larger than we read.
@@ -55,7 +57,7 @@ impl Problem {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::CrossSite | Self::UntrustedProxy => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::FormGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -80,6 +82,7 @@ impl Problem {
             Self::FormGone => "form_gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
+            Self::UntrustedProxy => "untrusted_proxy",
             Self::PayloadTooLarge => "too_large",
             Self::HeadersTooLarge => "headers_too_large",
             Self::TargetTooLong => "target_too_long",
@@ -108,6 +111,10 @@ impl Problem {
                 "It was kept for your sign-in, and it was shown already, or it is too old, or somebody else sent it. Go back to its page and send it again.",
             ),
             Self::MethodNotAllowed => ("That doesn't work here", "This address takes other kinds of requests."),
+            Self::UntrustedProxy => (
+                "This is not for you",
+                "Only a proxy that the configuration names as trusted may ask here, and yours is not among them.",
+            ),
             Self::CrossSite => ("That came from another site", "Please do it here, on this site."),
             Self::PayloadTooLarge => ("That is too large", "What you sent is larger than this service takes."),
             Self::HeadersTooLarge => {
@@ -134,7 +141,7 @@ impl Problem {
     fn grpc_status(self) -> &'static str {
         match self {
             Self::BadRequest(_) => "3",
-            Self::Forbidden(_) | Self::CrossSite => "7",
+            Self::Forbidden(_) | Self::CrossSite | Self::UntrustedProxy => "7",
             Self::NotFound | Self::MethodNotAllowed | Self::FormGone => "12",
             Self::PayloadTooLarge | Self::HeadersTooLarge | Self::TargetTooLong => "8",
             Self::SessionEnded => "16",

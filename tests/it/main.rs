@@ -20,6 +20,8 @@ mod end_to_end;
 mod endpoints;
 mod explain_logout;
 mod fake_idp;
+mod forward_auth;
+mod front_proxies;
 mod http2_application;
 mod http_targets;
 mod identity_headers;

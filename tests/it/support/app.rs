@@ -65,6 +65,7 @@ pub(crate) const fn minutes(minutes: u64) -> Duration {
 pub(crate) struct Setup {
     metadata: Option<String>,
     sp_keys: Option<String>,
+    listen: String,
     idp: String,
     sections: String,
     public_url: Option<String>,
@@ -87,6 +88,12 @@ impl Setup {
     pub(crate) fn sp_keys(mut self, names: &[&str]) -> Self {
         let pairs = names.iter().map(|name| format!("{{ key = \"{name}.key\", certificate = \"{name}.crt\" }}"));
         self.sp_keys = Some(pairs.collect::<Vec<_>>().join(", "));
+        self
+    }
+
+    /// More lines of `[listen]`.
+    pub(crate) fn listen(mut self, lines: &str) -> Self {
+        self.listen.push_str(lines);
         self
     }
 
@@ -150,6 +157,7 @@ public_url = "{public_url}"
 address = "127.0.0.1:0"
 ops_address = "127.0.0.1:0"
 workers = 1
+{}
 [upstream]
 url = "{upstream}"
 [sp]
@@ -167,7 +175,7 @@ allowed = ["admin", "viewer"]
 default = "viewer"
 {}
 "#,
-            self.idp, self.sections
+            self.listen, self.idp, self.sections
         )
     }
 }

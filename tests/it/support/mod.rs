@@ -5,6 +5,7 @@ pub(crate) mod artifact_server;
 pub(crate) mod browser;
 pub(crate) mod fake_idp;
 pub(crate) mod flaky_store;
+pub(crate) mod front_proxy;
 pub(crate) mod gateway;
 pub(crate) mod h2_upstream;
 pub(crate) mod http2;
