@@ -41,6 +41,7 @@ mod requests;
 mod return_paths;
 mod single_logout;
 mod smuggling;
+mod snippets;
 mod step_up;
 mod store_away;
 mod support;

@@ -121,6 +121,9 @@ func load(source string) (map[string]*ecdsa.PublicKey, error) {
 	if err := json.Unmarshal(octets, &set); err != nil {
 		return nil, err
 	}
+	if set.Keys == nil {
+		return nil, errors.New("not a key set")
+	}
 	keys := map[string]*ecdsa.PublicKey{}
 	for _, key := range set.Keys {
 		if key.Kty != "EC" || key.Crv != "P-256" || key.Kid == "" {

@@ -69,13 +69,18 @@ public final class SamlgateAssertion {
             }
             JWTClaimsSet claims = jwt.getJWTClaimsSet();
             judge(claims);
+            for (String name : List.of("sub", "user")) { // as they stand there: the library makes text of numbers
+                if (!(jwt.getPayload().toJSONObject().get(name) instanceof String text) || text.isEmpty()) {
+                    throw new Refused("no subject");
+                }
+            }
             return claims;
-        } catch (ParseException | JOSEException | IllegalArgumentException | StackOverflowError error) {
+        } catch (ParseException | JOSEException | RuntimeException | StackOverflowError error) {
             throw new Refused("not a token of samlgate's");
         }
     }
 
-    private void judge(JWTClaimsSet claims) throws Refused, ParseException {
+    private void judge(JWTClaimsSet claims) throws Refused {
         if (!issuer.equals(claims.getIssuer()) || !List.of(audience).equals(claims.getAudience())) {
             throw new Refused("from another issuer, or for another audience");
         }
@@ -88,11 +93,6 @@ public final class SamlgateAssertion {
         if (now.isBefore(from) || !now.isBefore(to)) {
             throw new Refused("expired or not yet valid");
         }
-        for (String text : new String[] {claims.getSubject(), claims.getStringClaim("user")}) {
-            if (text == null || text.isEmpty()) {
-                throw new Refused("no subject");
-            }
-        }
     }
 
     private synchronized ECKey key(String kid) throws Refused {
@@ -103,7 +103,7 @@ public final class SamlgateAssertion {
             try {
                 keys = JWKSet.parse(read());
                 fetched = now;
-            } catch (IOException | ParseException | IllegalArgumentException | StackOverflowError error) {
+            } catch (IOException | ParseException | RuntimeException | StackOverflowError error) {
                 // what was fetched before is good for a while
             } catch (InterruptedException error) {
                 Thread.currentThread().interrupt();
