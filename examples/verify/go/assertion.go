@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,9 @@ const (
 	refresh = 300  // seconds until they are fetched again
 	keep    = 3600 // seconds that they are good for without a fetch that worked
 )
+
+// Three parts of unpadded base64url; the signature has 64 octets, in their only spelling.
+var form = regexp.MustCompile(`^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{85}[AQgw])$`)
 
 // ErrRefused says that the request has no good assertion: answer 401 and do nothing else.
 var ErrRefused = errors.New("refused")
@@ -41,15 +45,11 @@ type Verifier struct {
 
 // Verify gives the claims of the header's value, or an ErrRefused.
 func (v *Verifier) Verify(token string) (map[string]any, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+	parts := form.FindStringSubmatch(token)
+	if parts == nil {
 		return nil, refused("no assertion, or not one")
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
-	if err != nil || len(signature) != 64 || len(parts[2]) != 86 { // 86: the decoder skips line breaks
-		return nil, refused("no assertion, or not one")
-	}
-	header, err := object(parts[0])
+	header, err := object(parts[1])
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +61,16 @@ func (v *Verifier) Verify(token string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	signature, err := base64.RawURLEncoding.DecodeString(parts[3])
+	if err != nil {
+		return nil, refused("no assertion, or not one")
+	}
+	digest := sha256.Sum256([]byte(parts[1] + "." + parts[2]))
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 	if !ecdsa.Verify(key, digest[:], r, s) {
 		return nil, refused("the signature is not good")
 	}
-	claims, err := object(parts[1])
+	claims, err := object(parts[2])
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +121,9 @@ func load(source string) (map[string]*ecdsa.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	var set struct{ Keys []struct{ Kty, Crv, Kid, X, Y string } }
+	var set struct {
+		Keys []struct{ Kty, Crv, Kid, X, Y string }
+	}
 	if err := json.Unmarshal(octets, &set); err != nil {
 		return nil, err
 	}
@@ -158,7 +164,7 @@ func read(source string) ([]byte, error) {
 }
 
 func object(part string) (map[string]any, error) {
-	octets, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	octets, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil {
 		return nil, refused("not a token")
 	}
