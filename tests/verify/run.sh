@@ -22,27 +22,28 @@ has() {
   ready+=("$language")
 }
 
-# changed LANGUAGE FILE...: whether LANGUAGE is to be made ready anew; its folder is then empty, until `done_with LANGUAGE`.
+# changed LANGUAGE VERSION FILE...: whether LANGUAGE is to be made ready, because VERSION (a command) or a file says something
+# new; its folder is then empty, until `done_with LANGUAGE`.
 changed() {
-  local folder="$built/$1"
-  shift
-  [ "$(cat "$@" | sha256sum)" = "$(cat "$folder/complete" 2>/dev/null)" ] && return 1
+  local folder="$built/$1" stamp
+  stamp="$($2; cat "${@:3}" | sha256sum)"
+  [ "$stamp" = "$(cat "$folder/complete" 2>/dev/null)" ] && return 1
   rm -rf "$folder" && mkdir -p "$folder"
-  cat "$@" | sha256sum >"$folder/unfinished"
+  echo "$stamp" >"$folder/unfinished"
 }
 done_with() { mv "$built/$1/unfinished" "$built/$1/complete"; }
 
-if has python python3 && changed python "$sources/python/requirements.txt"; then
+if has python python3 && changed python "python3 --version" "$sources/python/requirements.txt"; then
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$built/python" \
     --requirement "$sources/python/requirements.txt"
   done_with python
 fi
 has node node || true
-if has go go && changed go "$sources"/go/*; then
+if has go go && changed go "go version" "$sources"/go/*; then
   (cd "$sources/go" && go vet . && go build -trimpath -o "$built/go/check" .)
   done_with go
 fi
-if has java java javac mvn && changed java "$sources"/java/*; then
+if has java java javac mvn && changed java "javac -version" "$sources"/java/*; then
   mvn -q -B -f "$sources/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$built/java/libraries"
   javac -Xlint:all,-serial -Werror -cp "$built/java/libraries/*" -d "$built/java/classes" "$sources"/java/*.java
   done_with java
