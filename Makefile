@@ -16,7 +16,7 @@ say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 FUZZ_SECONDS       ?= 3600
 FUZZ_SMOKE_SECONDS ?= 60
 
-.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust generated schema interop interop-all bench \
+.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust verify generated schema interop interop-all bench \
 	test-chart test-image deny tools fuzz fuzz-smoke fuzz-lock
 
 help: ## this list
@@ -38,7 +38,7 @@ demo: setup-build ## a demo IdP, a small dashboard and samlgate in front, on loc
 	$(CARGO) build --locked --bin samlgate --example demo
 	@exec target/debug/examples/demo
 
-test: setup fmt lint unit pure-rust generated fuzz-smoke interop test-chart deny ## everything that must pass
+test: setup fmt lint unit verify pure-rust generated fuzz-smoke interop test-chart deny ## everything that must pass
 	$(call say,all tests passed)
 
 test-fast: fmt lint unit ## what one runs while working
@@ -60,6 +60,11 @@ unit: rust
 pure-rust: rust ## the tests without the second signature engine
 	$(call say,tests: without the second opinion)
 	$(CARGO) test --locked --no-default-features --lib --test it
+
+verify: rust ## the snippets for applications (examples/verify), in each language that is here
+	$(call say,the assertion in other languages)
+	@scripts/install-packages.sh build verify
+	@tests/verify/run.sh
 
 generated: rust ## is what is generated up to date?
 	$(call say,generated files)

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, interop, fuzz and bench that are missing.
+# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, verify, interop, fuzz and bench that are missing.
 # Asks sudo when not root. Nothing is started: daemons that come with a package stay off while this runs.
 set -euo pipefail
 
 build=(ca-certificates gcc libc6-dev pkg-config clang libclang-dev libxmlsec1-dev libxml2-dev libssl-dev)
 # SimpleSAMLphp and Nagios themselves are not installed: tests/interop/run.sh unpacks their packages into target/.
 test=(curl jq openssl python3 php-cli php-xml php-mbstring php-sqlite3 php-curl apache2-bin nginx-light caddy chromium chromium-driver fonts-dejavu-core)
+# For `make verify`. Node, Go and Java are not installed for it: it says which of them are not here.
+verify=(python3 php-cli)
+python3 -m pip --version >/dev/null 2>&1 || verify+=(python3-pip)
 # Keycloak is Java and comes by Maven, samlp is JavaScript and comes by npm: for `make interop-all` only.
 # Not asked of Debian where they come from elsewhere, because its npm and that of others don't go together.
 interop=()
@@ -22,10 +25,11 @@ for group in "$@"; do
   case "$group" in
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    verify) wanted+=("${verify[@]}") ;;
     interop) wanted+=("${interop[@]}") ;;
     fuzz) wanted+=("${fuzz[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
-    *) echo "unknown group $group: build, test, interop, fuzz or bench" >&2; exit 64 ;;
+    *) echo "unknown group $group: build, test, verify, interop, fuzz or bench" >&2; exit 64 ;;
   esac
 done
 

@@ -46,6 +46,7 @@ mod return_paths;
 mod several_applications;
 mod single_logout;
 mod smuggling;
+mod snippets;
 mod step_up;
 mod store_away;
 mod support;
