@@ -10,12 +10,14 @@ mod mapping;
 mod metadata_sources;
 mod network;
 mod own_paths;
+mod request_signature;
 mod rules;
 mod service_provider;
 mod site;
 mod unavailable;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::problems::Report;
 use super::sections::File;
@@ -53,6 +55,11 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);
+    let signer = request_signature::signer(&file.headers, assertion.as_ref(), &mut work);
+    let headers = headers.map(|plan| match signer {
+        Some(signer) => plan.signed_by(Arc::new(signer)),
+        None => plan,
+    });
     let session = site::session(&file.session, work.report);
     let session_cookie = site::cookie(&file.session, site, work.report);
     let rules = rules::all(&file, prefix.as_deref(), work.report);

@@ -74,6 +74,11 @@ impl Upstream {
         &self.host
     }
 
+    /// Whether requests go by TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// A new connection, within `connect_timeout`.
     pub(crate) async fn connect(&self, watch: Arc<Watch>) -> io::Result<UpstreamIo> {
         let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial());

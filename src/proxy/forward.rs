@@ -20,6 +20,7 @@ use super::request_head::RequestHead;
 use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, SignerError};
+use crate::identity::signature::SignedRequest;
 use crate::session::Session;
 use crate::token::public_id;
 use crate::web::Problem;
@@ -137,23 +138,33 @@ pub(crate) fn write_head(exchange: &Exchange<'_>, mut from: Parts, framing: Fram
 
     let mut head = RequestHead::new(&from.method, permit.target().path_and_query());
     let upstream = &parts.upstream;
-    head.line(&HOST, if upstream.settings().preserve_host { &facts.host } else { upstream.host() });
+    let host = if upstream.settings().preserve_host { &facts.host } else { upstream.host() };
+    head.line(&HOST, host);
     // The length is written by whoever sends the body: a client could name its own line away.
     for (name, value) in from.headers.iter().filter(|(name, _)| *name != HOST && *name != CONTENT_LENGTH) {
         head.line(name, value);
     }
     framing.write(&mut head);
     facts.provenance.write(&mut head);
-    head.line(&REQUEST_ID, &facts.id.to_header());
+    // From here on, every line is signed.
+    let unsigned = head.len();
     if let Some(session) = session {
         head.lines(session.headers());
-        let assertion = assertion(gate, session, *now).map_err(|error| {
-            tracing::error!(request_id = facts.id.as_str(), %error, "no assertion could be signed; the request is refused");
-            Refusal::new(Problem::Internal, Outcome::Internal)
-        })?;
+        let assertion = assertion(gate, session, *now).map_err(|error| not_signed(facts, "assertion", &error))?;
         head.line(&parts.headers.assertion, &assertion);
     }
+    head.line(&REQUEST_ID, &facts.id.to_header());
+    if let Some(signer) = parts.headers.signer() {
+        let target = permit.target().path_and_query();
+        let request = SignedRequest { method: from.method.as_str(), host: host.as_bytes(), tls: upstream.is_tls(), target };
+        head.sign(signer, request, unsigned, *now).map_err(|error| not_signed(facts, "request", &error))?;
+    }
     Ok(head.end())
+}
+
+fn not_signed(facts: &Facts, what: &str, error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(request_id = facts.id.as_str(), %error, "the {what} could not be signed; the request is refused");
+    Refusal::new(Problem::Internal, Outcome::Internal)
 }
 
 /// The session's signed assertion: the one from before while it is fresh, else a new one.

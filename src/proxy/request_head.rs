@@ -2,7 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
+use crate::clock::Timestamp;
 use crate::identity::headers::write_line;
+use crate::identity::signature::{RequestSigner, SignedRequest, SigningFailed};
 
 /// Room for a usual head, so that nothing is copied while it grows.
 const USUAL: usize = 3072;
@@ -29,6 +31,27 @@ impl RequestHead {
     /// Lines that [`write_line`] wrote.
     pub(crate) fn lines(&mut self, lines: &[u8]) {
         self.0.extend_from_slice(lines);
+    }
+
+    /// How many octets are written.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Has the request signed, with the lines that were written after the first `from` octets, and writes the signature.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub(crate) fn sign(
+        &mut self,
+        signer: &RequestSigner,
+        request: SignedRequest<'_>,
+        from: usize,
+        now: Timestamp,
+    ) -> Result<(), SigningFailed> {
+        let lines = self.0.get(from..).unwrap_or_default();
+        signer.sign(request, lines, now)?.write(&mut self.0);
+        Ok(())
     }
 
     /// The empty line.
