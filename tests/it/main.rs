@@ -37,6 +37,7 @@ mod metadata_refresh;
 mod metadata_signed;
 mod own_vectors;
 mod proxying;
+mod request_signature;
 mod requests;
 mod return_paths;
 mod single_logout;

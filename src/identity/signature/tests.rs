@@ -109,7 +109,10 @@ fn the_signature_base_is_what_the_standard_says() {
 
 #[test]
 fn without_an_identity_the_request_itself_is_signed() {
-    assert!(base(get("/"), "").contains("\n\"@query\": ?\n\"@signature-params\": (\"@method\" \"@authority\" \"@path\" \"@query\");created="));
+    assert!(
+        base(get("/"), "")
+            .contains("\n\"@query\": ?\n\"@signature-params\": (\"@method\" \"@authority\" \"@path\" \"@query\");created=")
+    );
 }
 
 #[test]
