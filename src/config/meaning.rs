@@ -55,7 +55,7 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);
-    let signer = request_signature::signer(&file.headers, assertion.as_ref(), &mut work);
+    let signer = request_signature::signer(&file.headers, assertion.as_ref(), data_dir.as_deref(), &mut work);
     let headers = headers.map(|plan| match signer {
         Some(signer) => plan.signed_by(Arc::new(signer)),
         None => plan,

@@ -19,6 +19,7 @@ use samlgate::clock::Clock as _;
 use samlgate::identity::signature::{Algorithm, RequestSigner};
 use serde_json::Value;
 
+use crate::commands::{Folder, err, out, run};
 use crate::support::app::Setup;
 use crate::support::browser::Kind;
 use crate::support::gateway::{Gateway, Wanted};
@@ -361,6 +362,27 @@ fn public_keys_are_published_beside_the_assertions_and_a_shared_one_is_not() {
         assert_eq!(header["kid"], keys[0]["kid"]);
         assert!(keys.iter().all(|key| key["use"] == "sig" && key.get("d").is_none() && key.get("k").is_none()));
         assert!(keys.get(1).is_none_or(|key| key["kid"] != keys[0]["kid"]));
+    }
+}
+
+#[test]
+fn keys_made_as_told_are_good_and_check_names_them() {
+    let folder = Folder::new();
+    for algorithm in ALGORITHMS {
+        let made = Command::new("sh").current_dir(folder.path("")).args(["-c", algorithm.key_command()]).output().unwrap();
+        if made.status.code() == Some(127) {
+            eprintln!("SKIPPED: openssl is not installed");
+            return;
+        }
+        assert!(made.status.success(), "{algorithm:?}");
+        let name = algorithm.name();
+        let section = format!("[headers.signature]\nalgorithm = \"{name}\"\nkey = \"sig.key\"\n[identity.role]");
+        let output = run(&["check", "--config", &folder.changed("signed.toml", "[identity.role]", &section)]);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let key = std::fs::read(folder.path("sig.key")).unwrap();
+        let key_id = RequestSigner::new(algorithm, &key, Duration::ZERO).unwrap().key_id().to_owned();
+        let line = format!("{name} over every request, keyid {key_id}\n");
+        assert!(out(&output).contains(&line), "{}", out(&output));
     }
 }
 

@@ -1,6 +1,10 @@
 //! `[headers.signature]`: which key signs requests, if any.
 
+use std::fs;
+use std::path::Path;
+
 use super::Work;
+use super::data_dir::ASSERTION_KEY;
 use crate::config::AssertionSettings;
 use crate::config::sections::{HeadersSection, SignatureAlgorithm};
 use crate::identity::assertion::AssertionSigner;
@@ -12,6 +16,7 @@ const KEY: &str = "headers.signature.key";
 pub(super) fn signer(
     section: &HeadersSection,
     assertion: Option<&AssertionSettings>,
+    data_dir: Option<&Path>,
     work: &mut Work<'_>,
 ) -> Option<RequestSigner> {
     let signature = &section.signature;
@@ -36,15 +41,16 @@ pub(super) fn signer(
     let key = work.secret(KEY, signature.key.as_deref(), signature.key_file.as_deref())?;
     let signer = RequestSigner::new(algorithm, &key, section.assertion.lifetime.get());
     let signer = work.report.take(KEY, signer.map_err(|error| format!("is {error}; make one with `{command}`")))?;
-    if assertion.is_some_and(|assertion| is_key_of(assertion, &signer)) {
+    if assertion.is_some_and(|assertion| is_key_of(assertion, data_dir, &signer)) {
         work.report.problem(KEY, format!("is the assertion's key too; make another one with `{command}`"));
     }
     Some(signer)
 }
 
-/// Whether the assertion is signed with the same key.
-fn is_key_of(assertion: &AssertionSettings, signer: &RequestSigner) -> bool {
-    let key = assertion.key_pem.as_deref();
-    let other = key.and_then(|pem| AssertionSigner::from_pem(pem, String::new(), String::new(), assertion.lifetime).ok());
+/// Whether the assertion is signed with the same key, a configured one or the one that is kept in `data_dir`.
+fn is_key_of(assertion: &AssertionSettings, data_dir: Option<&Path>, signer: &RequestSigner) -> bool {
+    let kept = || fs::read(data_dir?.join(ASSERTION_KEY)).ok();
+    let key = assertion.key_pem.clone().or_else(kept);
+    let other = key.and_then(|pem| AssertionSigner::from_pem(&pem, String::new(), String::new(), assertion.lifetime).ok());
     other.is_some_and(|other| other.kid() == Some(signer.key_id()))
 }

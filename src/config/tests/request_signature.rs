@@ -63,6 +63,10 @@ fn a_key_is_given_and_no_other_than_the_assertions() {
     assert!(
         refused_after(both)[0].starts_with("headers.signature.key: is the assertion's key too; make another one with `openssl")
     );
+    let kept = SMALLEST
+        .replace("[headers.assertion]\nkey = \"assertion.key\"", both)
+        .replace("[upstream]", "data_dir = \".\"\n[upstream]");
+    assert!(refused(&kept)[0].starts_with("headers.signature.key: is the assertion's key too"));
     let twice = "[headers.signature]\nalgorithm = \"ed25519\"\nkey = \"a\"\nkey_file = \"a\"\n";
     assert_eq!(
         refused_after(twice),
