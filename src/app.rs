@@ -248,7 +248,12 @@ fn signer(config: &Config) -> Result<AssertionSigner, AppError> {
         config.assertion.audience.clone(),
         config.assertion.lifetime,
     );
-    signer.map_err(|error| AppError::AssertionKey(error.to_string()))
+    let signer = signer.map_err(|error| AppError::AssertionKey(error.to_string()))?;
+    // Applications find all keys in one place.
+    Ok(match config.headers.signer().and_then(|requests| requests.jwk()) {
+        Some(jwk) => signer.publishing(jwk),
+        None => signer,
+    })
 }
 
 /// Runs the data plane on a thread of its own until `stopping` changes, and says when it has ended.

@@ -74,6 +74,9 @@ fn summary(config: &Config, now: Timestamp) -> String {
     for (what, name) in config.headers.all() {
         line("header", format!("{name}: {what}"));
     }
+    if let Some(signer) = config.headers.signer() {
+        line("signature", format!("{} over every request, keyid {}", signer.algorithm().name(), signer.key_id()));
+    }
     for warning in &config.warnings {
         line("warning", warning.clone());
     }

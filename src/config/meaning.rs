@@ -10,6 +10,7 @@ mod login_terms;
 mod mapping;
 mod metadata_sources;
 mod own_paths;
+mod request_signature;
 mod rules;
 mod service_provider;
 mod site;
@@ -17,6 +18,7 @@ mod unavailable;
 mod upstreams;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::problems::Report;
 use super::sections::File;
@@ -53,6 +55,11 @@ pub(super) fn of(file: File, source: &Source, now: Timestamp, report: &mut Repor
     let mapping = mapping::of(&file.identity, work.report);
     let headers = headers::plan(&file.headers, &file.identity, work.report);
     let assertion = assertion(&file, site, &mut work);
+    let signer = request_signature::signer(&file.headers, assertion.as_ref(), data_dir.as_deref(), &mut work);
+    let headers = headers.map(|plan| match signer {
+        Some(signer) => plan.signed_by(Arc::new(signer)),
+        None => plan,
+    });
     let session = site::session(&file.session, work.report);
     let session_cookie = site::cookie(&file.session, site, work.report);
     let rules = rules::all(&file, prefix.as_deref(), &applications.of_rules, work.report);

@@ -20,6 +20,7 @@ mod environment;
 mod login_terms;
 mod metadata_sources;
 mod mistakes;
+mod request_signature;
 mod secrets;
 
 const SMALLEST: &str = r#"

@@ -52,6 +52,7 @@ pub struct MintedAssertion {
 pub struct AssertionSigner {
     key: EncodingKey,
     header: Header,
+    jwk: serde_json::Value,
     jwks: String,
     issuer: String,
     audience: String,
@@ -144,12 +145,19 @@ impl AssertionSigner {
         let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_der())
             .map_err(|_| SignerError::Key)?;
         let (x, y) = coordinates(key.public_key().as_ref()).ok_or(SignerError::Key)?;
-        let kid = thumbprint(&x, &y);
+        let kid = thumbprint(&format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#));
         let jwk = serde_json::json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y});
         let pkcs8 = key.to_pkcs8v1().map_err(|_| SignerError::Key)?;
         let header = Header { kid: Some(kid), ..Header::new(Algorithm::ES256) };
         let jwks = serde_json::json!({ "keys": [jwk] }).to_string();
-        Ok(Self { key: EncodingKey::from_ec_der(pkcs8.as_ref()), header, jwks, issuer, audience, lifetime })
+        Ok(Self { key: EncodingKey::from_ec_der(pkcs8.as_ref()), header, jwk, jwks, issuer, audience, lifetime })
+    }
+
+    /// Publishes another public key (RFC 7517) in the key set, after the assertion's own.
+    #[must_use]
+    pub fn publishing(mut self, other: &serde_json::Value) -> Self {
+        self.jwks = serde_json::json!({ "keys": [self.jwk, other] }).to_string();
+        self
     }
 
     /// A signed assertion for a session. `jti` is random.
@@ -189,6 +197,11 @@ impl AssertionSigner {
         Ok(MintedAssertion { header, renew_at: now.plus(self.lifetime / 2) })
     }
 
+    /// The key's RFC 7638 thumbprint.
+    pub fn kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
     /// The key set (RFC 7517) as JSON; `kid` is the RFC 7638 thumbprint.
     pub fn jwks(&self) -> &str {
         &self.jwks
@@ -211,14 +224,13 @@ pub fn generate_key() -> Result<String, SignerError> {
 }
 
 /// The two coordinates of an uncompressed point (SEC 1, 2.3.3), in base64url.
-fn coordinates(point: &[u8]) -> Option<(String, String)> {
+pub(super) fn coordinates(point: &[u8]) -> Option<(String, String)> {
     let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
     (y.len() == 32).then(|| (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y)))
 }
 
-/// RFC 7638, 3.2: the required members in order, without white space.
-fn thumbprint(x: &str, y: &str) -> String {
-    let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+/// A key's thumbprint (RFC 7638, 3.2): `members` are the required ones in order, without white space.
+pub(super) fn thumbprint(members: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Identity;
 use super::reserved::{LONGEST_NAME, Reserved};
+use super::signature::{self, RequestSigner};
 
 pub use super::reserved::folded;
 
@@ -66,6 +68,7 @@ impl HeaderSettings {
 pub struct HeaderPlan {
     settings: HeaderSettings,
     reserved: Reserved,
+    signer: Option<Arc<RequestSigner>>,
 }
 
 impl Deref for HeaderPlan {
@@ -81,10 +84,21 @@ impl HeaderPlan {
     pub fn new(settings: HeaderSettings) -> Self {
         let own: Vec<&HeaderName> = settings.all().map(|(_, header)| header).collect();
         let own = own.into_iter().map(HeaderName::as_str);
-        // RFC 9421: what only samlgate may have signed.
-        let signature = ["signature", "signature-input"];
-        let reserved = Reserved::new(own.chain(signature).chain(settings.strip.iter().map(String::as_str)));
-        Self { settings, reserved }
+        let reserved = Reserved::new(own.chain(settings.strip.iter().map(String::as_str)));
+        Self { settings, reserved, signer: None }
+    }
+
+    /// Has requests signed. From then on clients may not send signatures of their own.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Arc<RequestSigner>) -> Self {
+        signature::NAMES.iter().for_each(|name| self.reserved.add(name));
+        self.signer = Some(signer);
+        self
+    }
+
+    /// `[headers.signature]`; none: requests aren't signed.
+    pub fn signer(&self) -> Option<&Arc<RequestSigner>> {
+        self.signer.as_ref()
     }
 
     /// Removes every header that a client could pass off as identity: all names of this plan, the ones in `strip` and the

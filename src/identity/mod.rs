@@ -5,6 +5,7 @@ pub mod headers;
 pub mod mapping;
 pub mod presets;
 mod reserved;
+pub mod signature;
 pub mod values;
 
 use std::collections::BTreeMap;

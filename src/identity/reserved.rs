@@ -139,20 +139,22 @@ pub(super) struct Reserved {
 impl Reserved {
     /// The well-known names, those of all presets and `more`.
     pub(super) fn new<'a>(more: impl Iterator<Item = &'a str>) -> Self {
-        let mut exact: Vec<Vec<Box<[u8]>>> = vec![Vec::new(); LONGEST_NAME + 1];
-        let mut add = |name: &str| {
-            let name = folded(name).into_bytes().into_boxed_slice();
-            if let Some(same_length) = exact.get_mut(name.len())
-                && !same_length.contains(&name)
-            {
-                same_length.push(name);
-            }
-        };
-        WELL_KNOWN.iter().for_each(|name| add(name));
-        PRESETS.iter().flat_map(Preset::headers).for_each(&mut add);
-        more.for_each(&mut add);
         let shortest_prefix = WELL_KNOWN_PREFIXES.iter().map(|prefix| prefix.len()).min().unwrap_or(0);
-        Self { exact, shortest_prefix }
+        let mut reserved = Self { exact: vec![Vec::new(); LONGEST_NAME + 1], shortest_prefix };
+        WELL_KNOWN.iter().for_each(|name| reserved.add(name));
+        PRESETS.iter().flat_map(Preset::headers).for_each(|name| reserved.add(name));
+        more.for_each(|name| reserved.add(name));
+        reserved
+    }
+
+    /// One more name.
+    pub(super) fn add(&mut self, name: &str) {
+        let name = folded(name).into_bytes().into_boxed_slice();
+        if let Some(same_length) = self.exact.get_mut(name.len())
+            && !same_length.contains(&name)
+        {
+            same_length.push(name);
+        }
     }
 
     /// Whether a client may not send this name. None with `_`, `.` or another sign beside letters, digits and `-`: a CGI-like

@@ -24,6 +24,7 @@ use super::request_head::{Head, RequestHead};
 use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, MintedAssertion, SignerError};
+use crate::identity::signature::SignedRequest;
 use crate::session::Session;
 use crate::token::public_id;
 use crate::web::Problem;
@@ -227,7 +228,7 @@ pub(crate) fn http1_head(exchange: &Exchange<'_>, from: &Parts, framing: Framing
     head.line(&HOST, exchange.host());
     write_client_lines(&mut head, from);
     framing.write(&mut head);
-    write_own_lines(&mut head, exchange)?;
+    write_own_lines(&mut head, exchange, &from.method)?;
     Ok(head.end())
 }
 
@@ -247,7 +248,7 @@ fn http2_request(exchange: &Exchange<'_>, from: &Parts, length: Option<u64>, upl
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    write_own_lines(headers, exchange)?;
+    write_own_lines(headers, exchange, &from.method)?;
     // All users' requests share the connection's memory of headers (RFC 7541 section 7.1): secrets stay out of it.
     for name in [&COOKIE, &AUTHORIZATION, &exchange.gate.parts.headers.assertion] {
         if let http::header::Entry::Occupied(mut values) = headers.entry(name) {
@@ -266,15 +267,36 @@ fn write_client_lines(head: &mut impl Head, from: &Parts) {
 }
 
 /// What we know: where the request comes from, and who sends it.
-fn write_own_lines(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), Refusal> {
-    let Exchange { gate, session, facts, now, .. } = exchange;
+fn write_own_lines(head: &mut impl Head, exchange: &Exchange<'_>, method: &Method) -> Result<(), Refusal> {
+    let Exchange { gate, pool, permit, facts, now, .. } = exchange;
     facts.provenance.write(head);
-    head.line(&REQUEST_ID, &facts.id.to_header());
+    let Some(signer) = gate.parts.headers.signer() else { return write_identity(head, exchange) };
+    // What is signed is octets, however they are sent then.
+    let mut lines = Vec::new();
+    write_identity(&mut lines, exchange)?;
+    let target = permit.target().path_and_query();
+    let tls = pool.upstream().is_tls();
+    let request = SignedRequest { method: method.as_str(), host: exchange.host().as_bytes(), tls, target };
+    let signature = signer.sign(request, &lines, *now).map_err(|error| not_signed(facts, "request", &error))?;
+    signature.write(&mut lines);
+    head.lines(&lines);
+    Ok(())
+}
+
+/// What is signed, when requests are.
+fn write_identity(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+    let Exchange { gate, session, facts, now, .. } = exchange;
     if let Some(session) = session {
         head.lines(session.headers());
         head.line(&gate.parts.headers.assertion, &assertion(gate, session, facts, *now)?);
     }
+    head.line(&REQUEST_ID, &facts.id.to_header());
     Ok(())
+}
+
+fn not_signed(facts: &Facts, what: &str, error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(request_id = facts.id.as_str(), %error, "the {what} could not be signed; the request is refused");
+    Refusal::new(Problem::Internal, Outcome::Internal)
 }
 
 /// The session's signed assertion: the one from before while it is fresh, else a new one.
@@ -287,10 +309,7 @@ pub(crate) fn assertion(gate: &Gate, session: &Session, facts: &Facts, now: Time
     {
         return Ok(minted.header.clone());
     }
-    let minted = mint(gate, session, now).map_err(|error| {
-        tracing::error!(request_id = facts.id.as_str(), %error, "no assertion could be signed; the request is refused");
-        Refusal::new(Problem::Internal, Outcome::Internal)
-    })?;
+    let minted = mint(gate, session, now).map_err(|error| not_signed(facts, "assertion", &error))?;
     let header = minted.header.clone();
     session.assertion().store(Some(Arc::new(minted)));
     Ok(header)

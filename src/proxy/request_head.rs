@@ -57,11 +57,22 @@ impl RequestHead {
 
 impl Head for RequestHead {
     fn line(&mut self, name: &HeaderName, value: &HeaderValue) {
-        write_line(&mut self.0, name, value);
+        self.0.line(name, value);
     }
 
     fn lines(&mut self, lines: &[u8]) {
-        self.0.extend_from_slice(lines);
+        self.0.lines(lines);
+    }
+}
+
+/// Lines alone.
+impl Head for Vec<u8> {
+    fn line(&mut self, name: &HeaderName, value: &HeaderValue) {
+        write_line(self, name, value);
+    }
+
+    fn lines(&mut self, lines: &[u8]) {
+        self.extend_from_slice(lines);
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn metadata(site: &Site) -> Reply {
     whole(StatusCode::OK, "application/samlmetadata+xml", site.parts.sp_metadata.clone())
 }
 
-/// `GET /jwks.json`: the keys that the identity assertion is checked with (RFC 7517).
+/// `GET /jwks.json`: the keys that the identity assertion and signed requests are checked with (RFC 7517).
 pub(super) fn jwks(site: &Site) -> Reply {
     let mut reply = whole(StatusCode::OK, "application/json", site.parts.signer.jwks().to_owned());
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));

@@ -57,7 +57,7 @@ pub struct WebParts {
     pub store: Arc<dyn Store>,
     /// Our cookies.
     pub cookies: Cookies,
-    /// Its key set is published.
+    /// Its key set is published; the key of signed requests is in it.
     pub signer: Arc<AssertionSigner>,
     /// "Now".
     pub clock: Arc<dyn Clock>,

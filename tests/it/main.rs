@@ -41,6 +41,7 @@ mod metadata_signed;
 mod own_vectors;
 mod proxy_protocol;
 mod proxying;
+mod request_signature;
 mod requests;
 mod return_paths;
 mod several_applications;

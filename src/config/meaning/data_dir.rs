@@ -10,7 +10,7 @@ use super::Work;
 use crate::identity::assertion::AssertionSigner;
 
 /// The key that `run` makes when none is configured.
-const ASSERTION_KEY: &str = "assertion.key";
+pub(super) const ASSERTION_KEY: &str = "assertion.key";
 
 /// `data_dir`. `has_key`: the assertion's key is configured, so that none is read or made there.
 pub(super) fn of(text: Option<&str>, has_key: bool, work: &mut Work<'_>) -> Option<PathBuf> {

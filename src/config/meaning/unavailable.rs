@@ -1,7 +1,7 @@
 //! Keys that later versions fill: refused, never silently ignored.
 
 use crate::config::problems::Report;
-use crate::config::sections::{EmailConflict, File, FirstLogin, LocalAllow, ProvisioningMode, SignatureAlgorithm, StorageKind};
+use crate::config::sections::{EmailConflict, File, FirstLogin, LocalAllow, ProvisioningMode, StorageKind};
 
 /// Refuses whatever is set and would have no effect.
 pub(super) fn refuse(file: &File, report: &mut Report) {
@@ -11,9 +11,6 @@ pub(super) fn refuse(file: &File, report: &mut Report) {
         }
     };
     const AWAY: &str = "take it away";
-    let signature = &file.headers.signature;
-    set("headers.signature.algorithm", signature.algorithm != SignatureAlgorithm::Off, "use \"off\"");
-    set("headers.signature.key", signature.key.is_some() || signature.key_file.is_some(), AWAY);
     let storage = &file.storage;
     set("storage.kind", storage.kind != StorageKind::Memory, "use \"memory\"");
     set("storage.url", storage.url.is_some() || storage.url_file.is_some(), AWAY);

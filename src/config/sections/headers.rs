@@ -33,7 +33,7 @@ pub(in crate::config) struct HeadersSection {
     pub(in crate::config) strip: Vec<String>,
     /// The signed assertion.
     pub(in crate::config) assertion: AssertionSection,
-    /// Not available in this version: a signature over the request.
+    /// A signature over the request.
     pub(in crate::config) signature: SignatureSection,
 }
 
@@ -82,9 +82,9 @@ impl Default for AssertionSection {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct SignatureSection {
-    /// off in this version.
+    /// How requests are signed, if they are.
     pub(in crate::config) algorithm: SignatureAlgorithm,
-    /// The key's file.
+    /// The key's file: base64 of at least 32 octets for hmac-sha256, else a private key (PEM), or its PEM text itself.
     pub(in crate::config) key: Option<String>,
     /// The key's file.
     pub(in crate::config) key_file: Option<String>,
@@ -97,7 +97,7 @@ pub(in crate::config) enum SignatureAlgorithm {
     /// No signature.
     #[default]
     Off,
-    /// HMAC with SHA-256.
+    /// HMAC with SHA-256: the application has the same key.
     HmacSha256,
     /// Ed25519.
     Ed25519,

@@ -168,9 +168,6 @@ groups = ["staff"]
 fn what_later_versions_bring_is_refused_and_never_ignored() {
     let text = with(
         r#"
-[headers.signature]
-algorithm = "ed25519"
-key = "sig.key"
 [[access]]
 path = "/x"
 allow = "signed-in"
@@ -200,8 +197,6 @@ otlp_endpoint = "http://127.0.0.1:4317"
     assert_eq!(
         keys,
         [
-            "headers.signature.algorithm",
-            "headers.signature.key",
             "storage.kind",
             "storage.url",
             "storage.encryption_key",

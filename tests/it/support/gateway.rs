@@ -13,6 +13,7 @@ use samlgate::clock::{Clock, Timestamp};
 use samlgate::identity::assertion::{AssertionSigner, generate_key};
 use samlgate::identity::headers::{HeaderPlan, HeaderSettings};
 use samlgate::identity::mapping::{FieldMapping, Mapping};
+use samlgate::identity::signature::RequestSigner;
 use samlgate::login::{BackChannel, Login, LoginParts};
 use samlgate::proxy::settings::{Address, ListenSettings, TlsFiles, UpstreamSettings, UpstreamUrl};
 use samlgate::proxy::{GateParts, Handle, Server, Upstreams};
@@ -54,6 +55,7 @@ impl Clock for HandClock {
 pub(crate) struct Wanted {
     pub(crate) rules: Vec<Rule>,
     pub(crate) header_names: fn(&mut HeaderSettings),
+    pub(crate) signer: Option<Arc<RequestSigner>>,
     pub(crate) upstream: UpstreamSettings,
     pub(crate) other_upstreams: Vec<UpstreamSettings>,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
@@ -70,6 +72,7 @@ impl Wanted {
         Self {
             rules: Vec::new(),
             header_names: |_| {},
+            signer: None,
             upstream: UpstreamSettings {
                 url,
                 preserve_host: true,
@@ -109,6 +112,12 @@ impl Wanted {
 
     pub(crate) fn headers(mut self, change: fn(&mut HeaderSettings)) -> Self {
         self.header_names = change;
+        self
+    }
+
+    /// Requests are signed.
+    pub(crate) fn signed_by(mut self, signer: RequestSigner) -> Self {
+        self.signer = Some(Arc::new(signer));
         self
     }
 
@@ -273,7 +282,11 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         strip: Vec::new(),
     };
     (wanted.header_names)(&mut settings);
-    let headers = Arc::new(HeaderPlan::new(settings));
+    let plan = HeaderPlan::new(settings);
+    let headers = Arc::new(match &wanted.signer {
+        Some(signer) => plan.signed_by(Arc::clone(signer)),
+        None => plan,
+    });
     let public_url = PublicUrl::parse(&format!("https://{HOST}")).unwrap();
     let idp = FakeIdp::new(IDP);
     let metadata = read_idp(idp.metadata("https://idp.example/sso").as_bytes(), None, clock.now()).unwrap();
