@@ -53,12 +53,17 @@ pub(crate) fn run(input: &[u8]) {
     let roles = document.descendants().filter(|node| {
         let entity = node.parent_element();
         node.has_tag_name((MD, "IDPSSODescriptor"))
-            && entity.is_some_and(|entity| entity.attribute("entityID") == Some(&found.entity_id))
+            && entity.and_then(|entity| entity.attribute("entityID")).is_some_and(|id| trim(id) == found.entity_id)
     });
     let roles: Vec<_> = roles.collect();
     assert!(!roles.is_empty(), "there is no identity provider {:?}", found.entity_id);
     check_keys(&found.anchors, &roles);
     check_addresses(&found, &roles);
+}
+
+/// An entity ID is an anyURI: white space around it isn't part of it (XML Schema 2, 4.3.6).
+fn trim(id: &str) -> &str {
+    id.trim_matches([' ', '\t', '\n', '\r'])
 }
 
 fn check_keys(anchors: &TrustAnchors, roles: &[Node<'_, '_>]) {
