@@ -23,6 +23,7 @@ use crate::commands::{Folder, err, out, run};
 use crate::support::app::Setup;
 use crate::support::browser::Kind;
 use crate::support::gateway::{Gateway, Wanted};
+use crate::support::h2_upstream::H2Upstream;
 use crate::support::raw::{Raw, ask};
 use crate::support::upstream::{Seen, Then, Upstream};
 
@@ -194,6 +195,28 @@ fn every_request_is_signed_and_openssl_agrees() {
             gateway.clock.advance(Duration::from_secs(7));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_http_2_the_same_is_signed() {
+    let (signer, known) = signer(Algorithm::Ed25519);
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let gateway = Wanted::before(nobody).upstream(|settings| application.named(settings)).signed_by(signer).start();
+    let cookie = tokio::task::block_in_place(|| gateway.sign_in("alice", ALICE));
+    let mut client = Raw::connect(gateway.address);
+    client.send(get("/page?x=1&y=%20", &format!("Cookie: {cookie}\r\nSignature: samlgate=:AAAA:\r\n")));
+    let request = application.next().await;
+    let uri = request.head.uri();
+    let mut head = format!("GET {} HTTP/2\r\nhost: {}\r\n", uri.path_and_query().unwrap(), uri.authority().unwrap());
+    for (name, value) in request.head.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    let seen = Seen { head: format!("{head}\r\n"), body: Vec::new(), connection: 0 };
+    assert_eq!(received(&seen).expect("a signature").covered, WHOLE);
+    assert!(holds(&seen, &known), "{}", seen.head);
+    request.say("ok");
+    assert_eq!(client.answer().unwrap().text(), "ok");
 }
 
 #[test]
