@@ -136,7 +136,7 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
             }
             Connection::Http2(place) => {
                 let request = http2_request(exchange, told.head, length, upload)?;
-                match place.send(request, pool.watch(), limits, repeatable).await {
+                match Box::pin(place.send(request, pool.watch(), limits, repeatable)).await {
                     Ok((head, received)) => {
                         pool.measure().answered(began.elapsed());
                         return Ok((head, Body::From(Box::new(Origin::Http2(received)))));

@@ -240,7 +240,8 @@ impl Gate {
         Ok(Facts { id, host, provenance: found, manner })
     }
 
-    /// The order of a request. It reads from top to bottom; each step may end it.
+    /// The order of a request. It reads from top to bottom; each step may end it. What is rare stands in a box, since every
+    /// connection keeps room for this future, and every request moves it.
     async fn pass(
         &self,
         mut head: Parts,
@@ -262,7 +263,7 @@ impl Gate {
         if parts.web.owns(target.path()) {
             head.uri = target.to_uri();
             let context = facts.context();
-            let answered = parts.web.endpoint(Request::from_parts(head, body), &context);
+            let answered = Box::pin(parts.web.endpoint(Request::from_parts(head, body), &context));
             let reply = tokio::time::timeout(OWN_LIMIT, answered).await;
             let reply = reply.map_err(|_| Refusal::new(Problem::RequestTimeout, Outcome::Timeout))?;
             return Ok(Passed::Own(reply, Outcome::Own));
@@ -274,7 +275,7 @@ impl Gate {
         let (permit, session) = match self.judge(question, facts, now)? {
             Verdict::Pass(permit, session) => (permit, session),
             Verdict::SignIn { target, terms, session } => {
-                return self.sign_in(&head, body, &target, &terms, session.as_deref(), facts).await;
+                return Box::pin(self.sign_in(&head, body, &target, &terms, session.as_deref(), facts)).await;
             }
             Verdict::Forbidden(why) => {
                 let page = head.uri.path_and_query().filter(|_| head.method == Method::GET).map(|page| page.as_str());
@@ -288,7 +289,7 @@ impl Gate {
         let pool = self.pools.get(permit.application()).ok_or_else(|| Refusal::new(Problem::Internal, Outcome::Internal))?;
         let exchange = Exchange { gate: self, pool, permit, session, facts, now };
         if websocket {
-            let response = upgrade::upgrade(exchange, head, body, connection, busy).await?;
+            let response = Box::pin(upgrade::upgrade(exchange, head, body, connection, busy)).await?;
             let outcome =
                 if response.status() == http::StatusCode::SWITCHING_PROTOCOLS { Outcome::Upgraded } else { Outcome::Forwarded };
             return Ok(Passed::Forwarded(response, outcome));

@@ -77,6 +77,10 @@ impl Pool {
                 return Ok((Connection::Http1(link), true));
             }
         }
+        Box::pin(self.dial()).await
+    }
+
+    async fn dial(&self) -> io::Result<(Connection, bool)> {
         let (io, watch) = self.connect(false).await?;
         if !io.is_http2() {
             return Ok((Connection::Http1(Link::new(io, watch)), false));
