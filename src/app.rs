@@ -233,6 +233,7 @@ fn bind(
         public_url: config.public_url.clone(),
         upstreams,
         trusted_proxies: config.listen.trusted_proxies.clone(),
+        forward_auth: config.listen.forward_auth,
     });
     let failed = |source| AppError::Listen { address: config.listen.address.to_string(), source };
     Ok((Server::bind(&config.listen, gate).map_err(failed)?, login))

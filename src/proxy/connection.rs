@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,9 +45,10 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut address: IpAddr) {
     if worker.proxy_protocol && worker.gate().parts.is_trusted(address) {
         match announced(&mut stream).await {
-            Ok(client) => address = client.unwrap_or(address),
+            // Who it is, isn't said: nobody to be trusted, whoever passes the octets on.
+            Ok(client) => address = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             // A health check that only connects.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => return,
             Err(error) => {
                 tracing::warn!(proxy = %address, %error, "a trusted proxy's connection is refused (listen.proxy_protocol)");
                 return;

@@ -24,7 +24,7 @@ use super::request_head::{Head, RequestHead};
 use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, MintedAssertion, SignerError};
-use crate::identity::signature::SignedRequest;
+use crate::identity::signature::{NAMES, SignedRequest};
 use crate::session::Session;
 use crate::token::public_id;
 use crate::web::Problem;
@@ -250,7 +250,10 @@ fn http2_request(exchange: &Exchange<'_>, from: &Parts, length: Option<u64>, upl
     }
     write_own_lines(headers, exchange, &from.method)?;
     // All users' requests share the connection's memory of headers (RFC 7541 section 7.1): secrets stay out of it.
-    for name in [&COOKIE, &AUTHORIZATION, &exchange.gate.parts.headers.assertion] {
+    // So does what no other request has: it would only push out what others have.
+    let signature = NAMES.map(HeaderName::from_static);
+    let others = [&COOKIE, &AUTHORIZATION, &REQUEST_ID, &exchange.gate.parts.headers.assertion];
+    for name in others.into_iter().chain(&signature) {
         if let http::header::Entry::Occupied(mut values) = headers.entry(name) {
             values.iter_mut().for_each(|value| value.set_sensitive(true));
         }

@@ -12,6 +12,7 @@ use super::hop_by_hop::{asks_for_websocket, overrides_method};
 use super::judge::{Question, Verdict, readable};
 use super::measure::Outcome;
 use crate::identity::headers::folded;
+use crate::identity::signature::NAMES;
 use crate::web::{Handover, Problem, Reply, Unanswered};
 
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
@@ -151,7 +152,8 @@ fn is_beyond_the_front(parts: &GateParts, name: &HeaderName) -> bool {
     }
     let given = folded(name.as_str());
     let own = parts.headers.all().any(|(_, own)| folded(own.as_str()) == given);
-    own || parts.headers.strip.iter().any(|stripped| folded(stripped) == given)
+    let signature = parts.headers.signer().is_some() && NAMES.iter().any(|name| folded(name) == given);
+    own || signature || parts.headers.strip.iter().any(|stripped| folded(stripped) == given)
 }
 
 /// The client's headers without what could pass as identity.

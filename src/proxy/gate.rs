@@ -62,6 +62,8 @@ pub struct GateParts {
     pub upstreams: Upstreams,
     /// Peers whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether they may ask about requests that they pass on themselves.
+    pub forward_auth: bool,
 }
 
 impl GateParts {
@@ -183,7 +185,7 @@ impl Gate {
         busy: Busy,
         version: Version,
     ) -> (Response<Outgoing>, Outcome) {
-        let asked = self.parts.web.asked_about(&head.uri).is_some();
+        let asked = self.parts.forward_auth && self.parts.web.asked_about(&head.uri).is_some();
         if asked {
             // gRPC's way to say no has status 200, which would let the request pass.
             head.headers.remove(CONTENT_TYPE);

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use listenfd::ListenFd;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::client_io::ClientStream;
@@ -23,6 +23,13 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
+    fn as_socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(socket) => SockRef::from(socket),
+            Self::Unix(socket) => SockRef::from(socket),
+        }
+    }
+
     fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
@@ -66,13 +73,11 @@ fn passed_on() -> io::Result<Bound> {
     }
     let bound = match passed.take_tcp_listener(0) {
         Ok(socket) => socket.map(Bound::Tcp),
-        Err(_) => passed.take_unix_listener(0)?.map(Bound::Unix),
+        Err(_) => passed.take_unix_listener(0).ok().flatten().map(Bound::Unix),
     };
-    let bound = bound.ok_or_else(|| io::Error::other("the socket that was passed on is no listener"))?;
-    match &bound {
-        Bound::Tcp(socket) => socket.set_nonblocking(true)?,
-        Bound::Unix(socket) => socket.set_nonblocking(true)?,
-    }
+    let listens = bound.filter(|bound| bound.as_socket().is_listener().unwrap_or(false));
+    let bound = listens.ok_or_else(|| io::Error::other("what was passed on is no socket that listens (systemd: Accept=no)"))?;
+    bound.as_socket().set_nonblocking(true)?;
     Ok(bound)
 }
 

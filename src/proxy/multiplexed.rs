@@ -16,6 +16,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::JoinHandle;
 
 use super::answer::Malformed;
 use super::body::{BodyError, Upload};
@@ -44,6 +45,8 @@ const MOST_BROKEN_OFF: usize = 32;
 /// A connection.
 pub(crate) struct Multiplexed {
     sender: SendRequest<Sending>,
+    /// What drives it.
+    task: JoinHandle<()>,
     state: Rc<State>,
     /// The tick in which it was last used.
     pub(crate) used: Cell<u32>,
@@ -57,6 +60,8 @@ struct State {
     /// How many the application allows.
     allowed: Cell<usize>,
     broken_off: Cell<usize>,
+    /// Exchanges whose answer nobody waits for any more, while a piece of their request can't be sent.
+    abandoned: Cell<usize>,
 }
 
 impl Multiplexed {
@@ -74,9 +79,14 @@ impl Multiplexed {
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-        let state = Rc::new(State { active: Cell::new(0), allowed: Cell::new(MOST_STREAMS), broken_off: Cell::new(0) });
+        let state = Rc::new(State {
+            active: Cell::new(0),
+            allowed: Cell::new(MOST_STREAMS),
+            broken_off: Cell::new(0),
+            abandoned: Cell::new(0),
+        });
         let seen = Rc::clone(&state);
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let mut connection = pin!(connection);
             // Whoever has an exchange on it hears of an error.
             poll_fn(|cx| {
@@ -86,7 +96,7 @@ impl Multiplexed {
             })
             .await;
         });
-        Ok(Self { sender, state, used: Cell::new(now), began: now })
+        Ok(Self { sender, task, state, used: Cell::new(now), began: now })
     }
 
     /// Whether it can carry another exchange. `now` is the current tick.
@@ -95,32 +105,47 @@ impl Multiplexed {
         !self.sender.is_closed()
             && state.active.get() < state.allowed.get()
             && state.broken_off.get() < MOST_BROKEN_OFF
+            && state.abandoned.get() == 0
             && TICK * now.wrapping_sub(self.began) < LIFETIME
     }
 
     /// Whether nobody uses it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.active.get() == 0
+        self.state.active.get() == self.state.abandoned.get()
+    }
+
+    /// Ends a connection that nobody uses, and with it what is abandoned on it.
+    pub(crate) fn end(&self) {
+        if self.state.abandoned.get() > 0 {
+            self.task.abort();
+        }
     }
 
     /// A place for an exchange.
     pub(crate) fn place(&self) -> Place {
         self.state.active.set(self.state.active.get() + 1);
-        Place { sender: self.sender.clone(), taken: Taken { state: Rc::clone(&self.state), done: Cell::new(false) } }
+        Place {
+            sender: self.sender.clone(),
+            taken: Taken { state: Rc::clone(&self.state), done: Cell::new(true), abandoned: Cell::new(false) },
+        }
     }
 }
 
 /// A place that is taken, until both directions have ended.
 struct Taken {
     state: Rc<State>,
-    /// It ended by itself.
+    /// It ended by itself, or hasn't begun.
     done: Cell<bool>,
+    abandoned: Cell<bool>,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         let state = &self.state;
         state.active.set(state.active.get().saturating_sub(1));
+        if self.abandoned.get() {
+            state.abandoned.set(state.abandoned.get().saturating_sub(1));
+        }
         if !self.done.get() {
             state.broken_off.set(state.broken_off.get() + 1);
         }
@@ -162,6 +187,7 @@ impl Place {
             exchange.sent();
         }
         let request = request.map(|upload| Sending { upload, exchange: Rc::clone(&exchange) });
+        exchange.taken.done.set(false);
         let mut answering = pin!(self.sender.try_send_request(request));
         let answered = poll_fn(|cx| {
             watch.wakes(cx.waker());
@@ -280,7 +306,14 @@ impl Drop for Received {
         if self.is_whole() {
             self.exchange.taken.done.set(true);
         }
-        if let Some(sending) = self.exchange.sending.take() {
+        // Who sends is either woken, and resets the stream, or waits for the application to take a piece.
+        if Rc::strong_count(&self.exchange) > 1 {
+            let taken = &self.exchange.taken;
+            taken.abandoned.set(true);
+            taken.state.abandoned.set(taken.state.abandoned.get() + 1);
+        }
+        let sending = self.exchange.sending.take();
+        if let Some(sending) = sending {
             sending.wake();
         }
     }
@@ -311,13 +344,12 @@ impl Received {
         self.exchange.watch.progress();
         Poll::Ready(match polled {
             // hyper takes a stream that is reset without an error for one that has ended.
-            None if !self.is_whole() => Some(Err(BodyError::Cut)),
-            None => None,
-            Some(Ok(frame)) => Some(Ok(frame)),
-            Some(Err(_)) => {
+            None if self.is_whole() => None,
+            None | Some(Err(_)) => {
                 self.exchange.taken.done.set(true);
                 Some(Err(BodyError::Cut))
             }
+            Some(Ok(frame)) => Some(Ok(frame)),
         })
     }
 }

@@ -148,8 +148,13 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         idle.retain_mut(|link| self.is_good(link));
         idle.shrink_to(MOST_IDLE / 8);
-        let is_used = |connection: &Multiplexed| !connection.is_idle() || self.is_recent(connection.used.get());
-        self.multiplexed.borrow_mut().retain(is_used);
+        self.multiplexed.borrow_mut().retain(|connection| {
+            let is_used = !connection.is_idle() || self.is_recent(connection.used.get());
+            if !is_used {
+                connection.end();
+            }
+            is_used
+        });
     }
 
     /// Whether an idle connection can carry another request, as far as is known after looking.

@@ -49,6 +49,8 @@ pub struct ListenSettings {
     pub tls: Option<TlsFiles>,
     /// Peers whose Forwarded and X-Forwarded-* are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether trusted proxies may ask about requests.
+    pub forward_auth: bool,
     /// Whether trusted proxies begin each connection with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// Worker threads; 0: one a core.

@@ -91,6 +91,8 @@ impl Bodies {
                 None => room = Some(more),
             }
             octets.extend_from_slice(&data);
+            // A large body is not read in one go: others have their turn.
+            tokio::task::yield_now().await;
         }
         Ok(Whole { octets: octets.freeze(), _room: room })
     }

@@ -315,6 +315,19 @@ fn without_rules_nothing_needs_to_be_told() {
 }
 
 #[test]
+fn where_nobody_needs_to_ask_nobody_can() {
+    let upstream = Upstream::start();
+    let mut wanted = trusting(&upstream);
+    wanted.forward_auth = false;
+    let gateway = wanted.start();
+    let cookie = gateway.sign_in("alice", &[]);
+    for front in FRONTS {
+        let answer = front.ask(&gateway, "GET", "/", &format!("Cookie: {cookie}\r\n"));
+        assert_eq!((answer.status(), answer.header("x-user")), (404, None), "{front:?}");
+    }
+}
+
+#[test]
 fn a_header_that_makes_another_method_is_refused_where_rules_look_at_methods() {
     let upstream = Upstream::start();
     let delete = Rule { methods: vec![Method::DELETE], ..Rule::new("/**", Allow::Nobody) };

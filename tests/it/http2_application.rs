@@ -322,6 +322,30 @@ async fn the_rest_of_an_upload_ends_with_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_application_doesn_t_take_any_more_is_in_nobody_s_way() {
+    let mut application = H2Upstream::plain(|_| {}).await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let mut client = ask(&gateway, &cookie, "POST /both", "Content-Length: 1000000\r\n");
+    client.send(vec![b'x'; 300_000]);
+    let mut request = application.next().await;
+    let mut answer = request.answer(200);
+    answer.send_data(Bytes::from_static(b"a"), false).unwrap();
+    client.stream.read_exact(&mut [0; 1]).unwrap();
+    // The client leaves, which is noticed as more comes for it. The application has taken nothing of what it sent, and never will.
+    drop(client);
+    let mut asked = 0;
+    while application.connections() < 2 {
+        asked += 1;
+        assert!(asked < 10_000, "requests still go where something is stuck");
+        let _ = answer.send_data(Bytes::from_static(b"b"), false);
+        let mut other = ask(&gateway, &cookie, "GET /", "");
+        application.next().await.say("fine");
+        assert_eq!(other.answer().unwrap().text(), "fine");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_was_not_begun_is_sent_once_more() {
     let mut application = H2Upstream::plain(|_| {}).await;
     let gateway = before(&application).start();

@@ -30,7 +30,7 @@ fn only_trusted_proxies_say_whose_connection_it_is() {
     // Whose connection it is isn't trusted to say more, unless that address is.
     assert_eq!(told_trusting("PROXY TCP4 203.0.113.7 10.0.0.1 4660 443\r\n").as_deref(), Some("203.0.113.7"));
     assert_eq!(told_trusting("PROXY TCP4 127.0.0.5 10.0.0.1 4660 443\r\n").as_deref(), Some("192.0.2.9, 127.0.0.5"));
-    assert_eq!(told_trusting("PROXY UNKNOWN\r\n").as_deref(), Some("192.0.2.9, 127.0.0.1"));
+    assert_eq!(told_trusting("PROXY UNKNOWN\r\n").as_deref(), Some("0.0.0.0"), "nobody's word is believed");
     assert_eq!(told_trusting(""), None, "a trusted proxy that sends no header is closed");
 
     let strict = before(&upstream, "10.0.0.0/8").start();

@@ -10,6 +10,9 @@ use crate::config::sections::ListenSection;
 use crate::proxy::settings::{Address, ListenSettings};
 use crate::public_url::PublicUrl;
 
+/// The address of whoever comes by a unix socket.
+const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 /// `[listen]`.
 pub(super) fn of(section: &ListenSection, site: Option<&PublicUrl>, work: &mut Work<'_>) -> Option<ListenSettings> {
     let address = address(&section.address, work);
@@ -22,6 +25,20 @@ pub(super) fn of(section: &ListenSection, site: Option<&PublicUrl>, work: &mut W
     }
     let tls = work.tls("listen", section.certificate.as_deref(), [section.key.as_deref(), section.key_file.as_deref()]);
     let trusted_proxies = trusted_proxies(&section.trusted_proxies, work.report);
+    if section.forward_auth.is_none() && !section.trusted_proxies.is_empty() {
+        let what = "isn't set: trusted proxies may ask at /auth, and a page's scripts may through them, which shows them their user's \
+                    assertion; write false where samlgate forwards, and true where a proxy asks";
+        work.report.warning("listen.forward_auth", what);
+    }
+    if section.proxy_protocol
+        && matches!(address, Some(Address::Unix(_)))
+        && !trusted_proxies.iter().any(|net| net.contains(&LOCAL))
+    {
+        work.report.problem(
+            "listen.proxy_protocol",
+            "needs 127.0.0.1 in listen.trusted_proxies: whoever opens the unix socket has this address",
+        );
+    }
     if section.proxy_protocol && section.trusted_proxies.is_empty() {
         work.report.problem("listen.proxy_protocol", "needs listen.trusted_proxies: name the balancers that send the header");
     }
@@ -45,6 +62,7 @@ pub(super) fn of(section: &ListenSection, site: Option<&PublicUrl>, work: &mut W
         ops_address: ops_address?,
         tls,
         trusted_proxies,
+        forward_auth: section.forward_auth.unwrap_or(true),
         proxy_protocol: section.proxy_protocol,
         workers: section.workers,
     })

@@ -21,6 +21,8 @@ pub(in crate::config) struct ListenSection {
     pub(in crate::config) key_file: Option<String>,
     /// CIDRs of proxies whose Forwarded and X-Forwarded-* are believed.
     pub(in crate::config) trusted_proxies: Vec<String>,
+    /// Whether trusted proxies may ask about requests (forward-auth); they may when nothing is said.
+    pub(in crate::config) forward_auth: Option<bool>,
     /// Whether trusted proxies begin each connection with a header of the PROXY protocol, version 1 or 2.
     pub(in crate::config) proxy_protocol: bool,
     /// Worker threads; 0: one a core.
@@ -36,6 +38,7 @@ impl Default for ListenSection {
             key: None,
             key_file: None,
             trusted_proxies: Vec::new(),
+            forward_auth: None,
             proxy_protocol: false,
             workers: 0,
         }

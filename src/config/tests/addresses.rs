@@ -31,6 +31,14 @@ fn where_to_listen_may_be_left_to_systemd_and_whom_to_believe_may_not() {
     let with = |lines: &str| SMALLEST.replace("[upstream]", &format!("[listen]\n{lines}\n[upstream]"));
     assert_eq!(loaded(&with("address = \"systemd\"")).unwrap().listen.address.to_string(), "systemd");
     assert!(refused(&with("proxy_protocol = true"))[0].starts_with("listen.proxy_protocol: needs listen.trusted_proxies"));
+    let unix = "address = \"unix:/run/samlgate.sock\"\nproxy_protocol = true\ntrusted_proxies";
+    assert!(refused(&with(&format!("{unix} = [\"10.0.0.0/8\"]")))[0].starts_with("listen.proxy_protocol: needs 127.0.0.1"));
+    assert!(loaded(&with(&format!("{unix} = [\"127.0.0.1\"]"))).is_ok());
+    let asked = |lines: &str| {
+        let warnings = loaded(&with(&format!("trusted_proxies = [\"10.0.0.1\"]\n{lines}"))).unwrap().warnings;
+        warnings.iter().any(|warning| warning.starts_with("listen.forward_auth"))
+    };
+    assert!(asked("") && !asked("forward_auth = true") && !asked("forward_auth = false"));
     assert!(loaded(&with("proxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]")).unwrap().listen.proxy_protocol);
 }
 

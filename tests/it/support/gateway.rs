@@ -59,6 +59,7 @@ pub(crate) struct Wanted {
     pub(crate) upstream: UpstreamSettings,
     pub(crate) other_upstreams: Vec<UpstreamSettings>,
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    pub(crate) forward_auth: bool,
     pub(crate) proxy_protocol: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) workers: usize,
@@ -86,6 +87,7 @@ impl Wanted {
             },
             other_upstreams: Vec::new(),
             trusted_proxies: Vec::new(),
+            forward_auth: true,
             proxy_protocol: false,
             tls: None,
             workers: 1,
@@ -150,6 +152,7 @@ impl Gateway {
             ops_address: None,
             tls: wanted.tls.clone(),
             trusted_proxies: wanted.trusted_proxies.clone(),
+            forward_auth: wanted.forward_auth,
             proxy_protocol: wanted.proxy_protocol,
             workers: wanted.workers,
         };
@@ -341,6 +344,7 @@ fn parts(wanted: &Wanted, clock: &Arc<HandClock>, store: &Arc<dyn Store>) -> Gat
         public_url,
         upstreams: Upstreams::new(wanted.upstream.clone(), wanted.other_upstreams.clone()).unwrap(),
         trusted_proxies: wanted.trusted_proxies.clone(),
+        forward_auth: wanted.forward_auth,
     }
 }
 
