@@ -362,8 +362,9 @@ fn check_ids<'d>(element: &'d uppsala::Element<'_>, ids: &mut HashSet<&'d str>) 
     Ok(())
 }
 
-/// NCNameChar (Namespaces in XML 1.0, 4) within ASCII: beyond it XML's editions differ, and so do the engines. Nobody's IDs go there.
-fn is_ncname_char(character: char) -> bool {
+/// NCNameChar (Namespaces in XML 1.0, 4) within ASCII: beyond it XML's editions differ, and so do the engines. Nobody's IDs or
+/// prefixes go there.
+pub(in crate::saml) fn is_ncname_char(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.')
 }
 

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::{SamlError, cut};
 use super::expectations::Compat;
+use super::guard::is_ncname_char;
 use super::xml::{Element, SIGNATURE, SIGNATURE_11, is_space};
 
 /// Exclusive Canonical XML 1.0 without comments.
@@ -269,8 +270,10 @@ fn inclusive_prefixes(element: Element<'_>) -> Result<Vec<String>, SamlError> {
         [list] if list.is(EXCLUSIVE, "InclusiveNamespaces") && list.has_only_attributes(&["PrefixList"]) => {
             // Without a list it says nothing, and the engines disagree about that.
             let Some(prefixes) = list.attribute("PrefixList") else { return Err(form("its InclusiveNamespaces is malformed")) };
-            let prefixes: Vec<String> = prefixes.split(is_space).filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect();
-            if prefixes.len() > MAX_PREFIXES || list.children().next().is_some() {
+            // The engines differ about carriage returns between names, which only a character reference can bring here.
+            let prefixes: Vec<String> = prefixes.split(' ').filter(|prefix| !prefix.is_empty()).map(str::to_owned).collect();
+            let well_formed = prefixes.iter().all(|prefix| prefix == "#default" || prefix.chars().all(is_ncname_char));
+            if prefixes.len() > MAX_PREFIXES || !well_formed || list.children().next().is_some() {
                 return Err(form("its InclusiveNamespaces is malformed"));
             }
             Ok(prefixes)
