@@ -290,10 +290,22 @@ fn write_own_lines(head: &mut impl Head, exchange: &Exchange<'_>, method: &Metho
 fn write_identity(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), Refusal> {
     let Exchange { gate, session, facts, now, .. } = exchange;
     if let Some(session) = session {
-        head.lines(session.headers());
-        head.line(&gate.parts.headers.assertion, &assertion(gate, session, facts, *now)?);
+        write_session(head, gate, session, facts, *now)?;
     }
     head.line(&REQUEST_ID, &facts.id.to_header());
+    Ok(())
+}
+
+/// Whose request it is, and the assertion of that.
+pub(crate) fn write_session(
+    head: &mut impl Head,
+    gate: &Gate,
+    session: &Session,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    head.lines(session.headers());
+    head.line(&gate.parts.headers.assertion, &assertion(gate, session, facts, now)?);
     Ok(())
 }
 
@@ -306,7 +318,7 @@ fn not_signed(facts: &Facts, what: &str, error: &dyn std::error::Error) -> Refus
 ///
 /// # Errors
 /// When none can be signed.
-pub(crate) fn assertion(gate: &Gate, session: &Session, facts: &Facts, now: Timestamp) -> Result<HeaderValue, Refusal> {
+fn assertion(gate: &Gate, session: &Session, facts: &Facts, now: Timestamp) -> Result<HeaderValue, Refusal> {
     if let Some(minted) = &*session.assertion().load()
         && now < minted.renew_at
     {

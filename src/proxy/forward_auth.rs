@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 
-use super::forward::assertion;
+use super::forward::write_session;
 use super::forwarded::Peer;
 use super::gate::{Facts, Gate, GateParts, Refusal};
 use super::hop_by_hop::{asks_for_websocket, overrides_method};
@@ -94,9 +94,9 @@ pub(crate) fn answer(gate: &Gate, head: &Parts, facts: &Facts, peer: Peer) -> Re
     let question = Question { method: &original.method, target, headers: &headers, websocket };
     match gate.judge(question, facts, now)? {
         Verdict::Pass(_, session) => {
-            let mut told = session.as_ref().map(|session| session.header_lines()).unwrap_or_default();
+            let mut told = HeaderMap::new();
             if let Some(session) = &session {
-                told.push((parts.headers.assertion.clone(), assertion(gate, session, facts, now)?));
+                write_session(&mut told, gate, session, facts, now)?;
             }
             Ok((permitted(parts, told, &original), Outcome::Permitted))
         }
@@ -123,11 +123,11 @@ pub(crate) fn keep_shut<B>(answer: &mut Response<B>, outcome: Outcome) {
 /// 200, with what the application is to be told, and what makes a front proxy clear the other identity headers: nginx does so by
 /// itself; Caddy 2.6 would write its own placeholder for a header that isn't there, so it gets empty ones; Envoy only replaces
 /// headers, so it is named those to remove.
-fn permitted(parts: &GateParts, told: Vec<(HeaderName, HeaderValue)>, original: &Original) -> Reply {
+fn permitted(parts: &GateParts, told: HeaderMap, original: &Original) -> Reply {
     let mut reply = Reply::default();
     *reply.status_mut() = StatusCode::OK;
+    *reply.headers_mut() = told;
     let headers = reply.headers_mut();
-    headers.extend(told);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let names = parts.headers.all().map(|(_, name)| name);
     let absent: Vec<HeaderName> = names.filter(|name| !headers.contains_key(*name)).cloned().collect();

@@ -126,7 +126,7 @@ impl Multiplexed {
         self.state.active.set(self.state.active.get() + 1);
         Place {
             sender: self.sender.clone(),
-            taken: Taken { state: Rc::clone(&self.state), done: Cell::new(true), abandoned: Cell::new(false) },
+            taken: Taken { state: Rc::clone(&self.state), done: Cell::new(true), over: Cell::new(false) },
         }
     }
 }
@@ -136,14 +136,15 @@ struct Taken {
     state: Rc<State>,
     /// It ended by itself, or hasn't begun.
     done: Cell<bool>,
-    abandoned: Cell<bool>,
+    /// The answer is whole, or nobody waits for it any more: the rest of the request is of no use.
+    over: Cell<bool>,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         let state = &self.state;
         state.active.set(state.active.get().saturating_sub(1));
-        if self.abandoned.get() {
+        if self.over.get() {
             state.abandoned.set(state.abandoned.get().saturating_sub(1));
         }
         if !self.done.get() {
@@ -177,7 +178,6 @@ impl Place {
             limits,
             sent: Cell::new(false),
             fault: RefCell::new(None),
-            over: Cell::new(false),
             sending: RefCell::new(None),
             taken: self.taken,
         });
@@ -237,8 +237,6 @@ struct Progress {
     sent: Cell<bool>,
     /// Why the request can't be sent to its end.
     fault: RefCell<Option<Failure>>,
-    /// The answer is whole, or nobody waits for it any more: the rest of the request is of no use.
-    over: Cell<bool>,
     /// Who sends.
     sending: RefCell<Option<Waker>>,
     taken: Taken,
@@ -264,7 +262,7 @@ impl Body for Sending {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.exchange.over.get() {
+        if self.exchange.taken.over.get() {
             // Resets the stream.
             return Poll::Ready(Some(Err(BodyError::Cut)));
         }
@@ -302,16 +300,13 @@ pub(crate) struct Received {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        self.exchange.over.set(true);
+        let taken = &self.exchange.taken;
         if self.is_whole() {
-            self.exchange.taken.done.set(true);
+            taken.done.set(true);
         }
-        // Who sends is either woken, and resets the stream, or waits for the application to take a piece.
-        if Rc::strong_count(&self.exchange) > 1 {
-            let taken = &self.exchange.taken;
-            taken.abandoned.set(true);
-            taken.state.abandoned.set(taken.state.abandoned.get() + 1);
-        }
+        // Who still sends is either woken, and resets the stream, or waits for the application to take a piece.
+        taken.over.set(true);
+        taken.state.abandoned.set(taken.state.abandoned.get() + 1);
         let sending = self.exchange.sending.take();
         if let Some(sending) = sending {
             sending.wake();

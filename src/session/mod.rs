@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderName, HeaderValue};
 
 use crate::access::Visitor;
 use crate::clock::Timestamp;
@@ -168,10 +167,6 @@ impl Session {
     /// Identity headers, rendered once.
     pub fn headers(&self) -> &[u8] {
         self.headers.get_or_init(|| self.plan.write(&self.identity))
-    }
-    /// The same headers one by one, rendered anew.
-    pub fn header_lines(&self) -> Vec<(HeaderName, HeaderValue)> {
-        self.plan.render(&self.identity)
     }
     /// The cached assertion's place.
     pub fn assertion(&self) -> &ArcSwapOption<MintedAssertion> {

@@ -489,6 +489,16 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+fn asks_for_a_login(port: u16) {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream
+        .write_all(b"GET /data HTTP/1.1\r\nHost: app.example\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
 #[test]
 fn run_serves_until_it_is_told_to_end() {
     for signal in ["-TERM", "-INT"] {
@@ -506,13 +516,7 @@ fn run_serves_until_it_is_told_to_end() {
         while run(&["healthcheck", "--config", &config]).status.code() != Some(0) {
             assert!(Instant::now() < end, "samlgate didn't get ready");
         }
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        stream
-            .write_all(b"GET /data HTTP/1.1\r\nHost: app.example\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
-            .expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        asks_for_a_login(port);
 
         let told = Command::new("kill").arg(signal).arg(running.0.id().to_string()).status().expect("kill runs");
         assert!(told.success());
@@ -548,13 +552,7 @@ fn a_socket_can_be_passed_on() {
     let _running = Running(child);
     drop(socket);
     // Nobody is refused, however early.
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    stream
-        .write_all(b"GET /data HTTP/1.1\r\nHost: app.example\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
-        .expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    asks_for_a_login(port);
 }
 
 #[test]

@@ -21,6 +21,14 @@ fn before(application: &H2Upstream) -> Wanted {
     Wanted::before(nobody).upstream(|settings| application.named(settings))
 }
 
+/// A gateway before an application without TLS, and alice's cookie.
+async fn signed_in() -> (H2Upstream, Gateway, String) {
+    let application = H2Upstream::plain(|_| {}).await;
+    let gateway = before(&application).start();
+    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    (application, gateway, cookie)
+}
+
 fn ask(gateway: &Gateway, cookie: &str, line: &str, lines: &str) -> Raw {
     let mut raw = Raw::connect(gateway.address);
     raw.send(format!("{line} HTTP/1.1\r\nHost: app.example\r\nSec-Fetch-Mode: cors\r\nCookie: {cookie}\r\n{lines}\r\n"));
@@ -73,9 +81,7 @@ async fn a_request_is_the_same_by_http_2() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_exchanges_share_a_connection_and_more_get_another() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut clients = vec![ask(&gateway, &cookie, "GET /first", "")];
     application.next().await.say("hello");
     assert_eq!(clients.pop().unwrap().answer().unwrap().text(), "hello");
@@ -103,9 +109,7 @@ async fn many_exchanges_share_a_connection_and_more_get_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_says_goodbye_takes_no_more_and_loses_nothing() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut last = ask(&gateway, &cookie, "GET /goodbye", "");
     let under_way = application.next().await;
     for at in 0..20 {
@@ -161,9 +165,7 @@ async fn both_sides_may_speak_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cut_off_is_not_passed_off_as_whole() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL, h2::Reason::INTERNAL_ERROR] {
         let mut client = ask(&gateway, &cookie, "GET /", "");
         let mut request = application.next().await;
@@ -213,9 +215,7 @@ async fn uploads_have_their_limits_and_so_does_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_doesn_t_read_keeps_nobody_waiting() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut idle = Vec::new();
     for _ in 0..20 {
         let client = ask(&gateway, &cookie, "GET /large", "");
@@ -233,9 +233,7 @@ async fn a_client_that_doesn_t_read_keeps_nobody_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_pieces_that_wait_are_no_reason_to_end_a_connection() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut idle = Vec::new();
     for _ in 0..4 {
         let client = ask(&gateway, &cookie, "GET /events", "");
@@ -307,9 +305,7 @@ async fn an_answer_that_began_has_no_limit_as_a_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rest_of_an_upload_ends_with_the_answer() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut client = ask(&gateway, &cookie, "POST /", "Transfer-Encoding: chunked\r\n");
     client.send("2\r\nhi\r\n");
     let mut request = application.next().await;
@@ -323,9 +319,7 @@ async fn the_rest_of_an_upload_ends_with_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_application_doesn_t_take_any_more_is_in_nobody_s_way() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut client = ask(&gateway, &cookie, "POST /both", "Content-Length: 1000000\r\n");
     client.send(vec![b'x'; 300_000]);
     let mut request = application.next().await;
@@ -347,9 +341,7 @@ async fn what_an_application_doesn_t_take_any_more_is_in_nobody_s_way() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_was_not_begun_is_sent_once_more() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut first = ask(&gateway, &cookie, "GET /", "");
     application.next().await.say("first");
     assert_eq!(first.answer().unwrap().text(), "first");
@@ -371,9 +363,7 @@ async fn only_what_was_not_begun_is_sent_once_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_end_with_their_session() {
-    let mut application = H2Upstream::plain(|_| {}).await;
-    let gateway = before(&application).start();
-    let cookie = block_in_place(|| gateway.sign_in("alice", &[]));
+    let (mut application, gateway, cookie) = signed_in().await;
     let mut client = ask(&gateway, &cookie, "GET /events", "");
     let mut request = application.next().await;
     let mut answer = request.answer(200);

@@ -1,7 +1,5 @@
 //! Identity headers that reach the application are samlgate's own or absent: on every route, in every spelling.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -12,25 +10,13 @@ use samlgate::identity::values::LONGEST_VALUE;
 use crate::support::gateway::{Gateway, Wanted, certificate};
 use crate::support::http2::Http2;
 use crate::support::raw::{Answer, Raw, ask};
-use crate::support::upstream::{Seen, Then, Upstream};
+use crate::support::upstream::{Seen, Upstream};
 use crate::support::vector_file;
 
 const FORGED: &str = "forged-by-the-client";
 
 fn names(settings: &mut HeaderSettings) {
     settings.user = Some(http::HeaderName::from_static("x-remote-user"));
-}
-
-/// Also a WebSocket server.
-fn application() -> Upstream {
-    Upstream::answering(|seen, stream| {
-        if seen.one("upgrade") == Some("websocket") {
-            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").unwrap();
-            return Then::Close;
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-        Then::Keep
-    })
 }
 
 fn gateway(upstream: &Upstream) -> Gateway {
@@ -89,7 +75,7 @@ fn strings(vectors: &serde_json::Value, key: &str) -> Vec<String> {
 #[test]
 fn no_spelling_of_an_identity_header_gets_through() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = gateway(&upstream);
     let cookie = gateway.sign_in("alice", &[("role", &["viewer"])]);
     for route in ROUTES {
@@ -126,7 +112,7 @@ fn no_spelling_of_an_identity_header_gets_through() {
 #[test]
 fn nothing_can_be_named_away() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = gateway(&upstream);
     let cookie = gateway.sign_in("alice", &[("role", &["viewer"])]);
     let mut lines = strings(&vectors, "connection");
@@ -154,7 +140,7 @@ fn nothing_can_be_named_away() {
 #[test]
 fn where_a_request_comes_from_is_ours_to_say() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = gateway(&upstream);
     let cookie = gateway.sign_in("alice", &[("role", &["viewer"])]);
     for route in ROUTES {
@@ -176,7 +162,7 @@ fn where_a_request_comes_from_is_ours_to_say() {
 #[test]
 fn trailers_are_no_way_in() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = gateway(&upstream);
     let cookie = gateway.sign_in("alice", &[("role", &["viewer"])]);
     assert_eq!(
@@ -216,7 +202,7 @@ async fn the_same_holds_for_http2() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
     let directory = tempfile::tempdir().unwrap();
     let files = certificate(directory.path());
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let rules = vec![Rule::new("/public/**", Allow::Anyone)];
     let mut wanted = Wanted::before(upstream.address).headers(names).rules(rules);
     wanted.tls = Some(files.clone());
@@ -253,7 +239,7 @@ async fn the_same_holds_for_http2() {
 #[test]
 fn values_reach_the_application_without_a_way_to_mistake_them() {
     let Some(vectors) = vector_file("http/identity-headers.json") else { return };
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = gateway(&upstream);
     for value in strings(&vectors, "values") {
         // What can't be a value in XML, or in an identity, is refused at login: nothing to send then.

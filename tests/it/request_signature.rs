@@ -117,18 +117,6 @@ fn signer(algorithm: Algorithm) -> (RequestSigner, Known) {
     (signer, known)
 }
 
-/// Also a WebSocket server.
-fn application() -> Upstream {
-    Upstream::answering(|seen, stream| {
-        if seen.one("upgrade") == Some("websocket") {
-            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").unwrap();
-            return Then::Close;
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-        Then::Keep
-    })
-}
-
 fn wanted(upstream: &Upstream) -> Wanted {
     Wanted::before(upstream.address).rules(vec![Rule::new("/public/**", Allow::Anyone)])
 }
@@ -161,7 +149,7 @@ fn every_request_is_signed_and_openssl_agrees() {
     for algorithm in ALGORITHMS {
         let (signer, known) = signer(algorithm);
         let key_id = signer.key_id().to_owned();
-        let upstream = application();
+        let upstream = Upstream::with_websockets();
         let gateway = wanted(&upstream).signed_by(signer).start();
         let cookie = format!("Cookie: {}\r\n", gateway.sign_in("alice", ALICE));
         let post = format!("POST /form?a=b%2F HTTP/1.1\r\nHost: App.Example\r\n{cookie}Content-Length: 4\r\n\r\nbody");
@@ -223,7 +211,7 @@ async fn by_http_2_the_same_is_signed() {
 fn what_is_changed_on_the_way_is_noticed() {
     for algorithm in ALGORITHMS {
         let (signer, known) = signer(algorithm);
-        let upstream = application();
+        let upstream = Upstream::with_websockets();
         let gateway = wanted(&upstream).signed_by(signer).start();
         let cookie = format!("Cookie: {}\r\n", gateway.sign_in("alice", ALICE));
         let seen = through(&gateway, &upstream, &get("/page?x=1", &cookie));
@@ -253,7 +241,7 @@ fn what_is_changed_on_the_way_is_noticed() {
         }
     }
     // Nor does another key's signature hold.
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).signed_by(signer(Algorithm::Ed25519).0).start();
     let seen = through(&gateway, &upstream, &get("/public/x", ""));
     assert!(!holds(&seen, &signer(Algorithm::Ed25519).1));
@@ -274,7 +262,7 @@ const FORGERIES: [&str; 8] = [
 #[test]
 fn signatures_of_clients_are_gone() {
     let (signer, known) = signer(Algorithm::Ed25519);
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).signed_by(signer).start();
     let cookie = format!("Cookie: {}\r\n", gateway.sign_in("alice", ALICE));
     for forged in FORGERIES {
@@ -298,7 +286,7 @@ fn signatures_of_clients_are_gone() {
 
 #[test]
 fn a_trailer_is_no_signature() {
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).signed_by(signer(Algorithm::Ed25519).0).start();
     let cookie = gateway.sign_in("alice", ALICE);
     for announced in ["X-Checksum", "Signature, Signature-Input"] {
@@ -316,7 +304,7 @@ fn a_trailer_is_no_signature() {
 
 #[test]
 fn without_a_key_nothing_is_signed_and_clients_own_signatures_pass() {
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).start();
     let cookie = gateway.sign_in("alice", ALICE);
     let seen = through(&gateway, &upstream, &get("/x", &format!("Cookie: {cookie}\r\n")));
@@ -330,7 +318,7 @@ fn without_a_key_nothing_is_signed_and_clients_own_signatures_pass() {
 #[test]
 fn the_host_is_signed_as_it_is_sent() {
     let (signer, known) = signer(Algorithm::Ed25519);
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).upstream(|upstream| upstream.preserve_host = false).signed_by(signer).start();
     let seen = through(&gateway, &upstream, &get("/public/x", ""));
     assert_eq!(seen.one("host"), Some(&*upstream.address.to_string()));
@@ -446,7 +434,7 @@ fn as_json(seen: &Seen, now: i64) -> Value {
 
 #[test]
 fn the_pages_example_takes_what_is_good_and_nothing_else() {
-    let upstream = application();
+    let upstream = Upstream::with_websockets();
     let gateway = wanted(&upstream).signed_by(signer(Algorithm::HmacSha256).0).start();
     let cookie = format!("Cookie: {}\r\n", gateway.sign_in("alice", ALICE));
     let seen = through(&gateway, &upstream, &get("/page?x=1", &cookie));

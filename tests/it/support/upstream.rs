@@ -63,6 +63,20 @@ impl Upstream {
         })
     }
 
+    /// Also a WebSocket server.
+    pub(crate) fn with_websockets() -> Self {
+        Self::answering(|seen, stream| {
+            if seen.one("upgrade") == Some("websocket") {
+                stream
+                    .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                    .unwrap();
+                return Then::Close;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            Then::Keep
+        })
+    }
+
     /// Answers as told. The stream may be read and written at will.
     pub(crate) fn answering(answer: impl Fn(&Seen, &mut TcpStream) -> Then + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
