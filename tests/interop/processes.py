@@ -1,6 +1,8 @@
 """Processes of a test: started in a group of their own, waited for by what they answer, stopped whatever happens."""
 
+import errno
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,10 +12,16 @@ import urllib.request
 
 
 def free_port():
-    """A loopback port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A loopback port that nobody listens on, below those that the kernel gives to outgoing connections: none takes it meanwhile."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
 
 def wait_for(what, condition, seconds=30):

@@ -2,11 +2,10 @@
 
 import base64
 import json
-import re
 import urllib.error
 import urllib.request
 
-from processes import wait_for
+from processes import answers, free_port, wait_for
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's name for "this is an element" (WebDriver 12.1)
 FLAGS = [
@@ -27,10 +26,15 @@ class Driver:
     """chromedriver, one for all browsers of a run."""
 
     def __init__(self, processes):
-        processes.start("chromedriver", ["chromedriver", "--port=0"])
-        log = processes.logs / "chromedriver.log"
-        found = wait_for("chromedriver", lambda: re.search(r"started successfully on port (\d+)", log.read_text(errors="replace")))
-        self.address = f"http://127.0.0.1:{found[1]}"
+        for _ in range(5):  # it needs its port for IPv6 and IPv4, and ends where either is taken
+            port = free_port()
+            process = processes.start("chromedriver", ["chromedriver", f"--port={port}"])
+            self.address = f"http://127.0.0.1:{port}"
+            wait_for("chromedriver", lambda: process.poll() is not None or answers(self.address + "/status"))
+            if process.poll() is None:
+                break
+        else:
+            raise RuntimeError("chromedriver: doesn't start on any of five ports")
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def call(self, method, path, body=None):
