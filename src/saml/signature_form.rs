@@ -15,6 +15,8 @@ const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 const INCLUSIVE: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
 /// Canonical XML 1.1 without comments.
 const INCLUSIVE_11: &str = "http://www.w3.org/2006/12/xml-c14n11";
+/// What the prefix `xml` stands for.
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
 const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 /// Most prefixes in an InclusiveNamespaces PrefixList: each is looked up at every element.
 const MAX_PREFIXES: usize = 16;
@@ -142,6 +144,9 @@ impl<'d> SignatureForm<'d> {
         // URI="" is the whole document, which is the signed element only when that is the root.
         check_reference(reference, signed, compat.empty_reference && signed.parent().is_none())?;
         let canonical = canonical_of(transforms)?;
+        if canonical == Canonical::Inclusive11 || algorithm(canonicalization)? == INCLUSIVE_11 {
+            check_inherited(signature)?;
+        }
         expect(digest_method, "DigestMethod", &["Algorithm"])?;
         let uri = algorithm(digest_method)?;
         let digest_hash =
@@ -219,6 +224,16 @@ fn check_canonicalization(element: Element<'_>) -> Result<(), SamlError> {
         INCLUSIVE | INCLUSIVE_11 if element.children().next().is_none() => Ok(()),
         uri => Err(SamlError::AlgorithmForbidden(format!("canonicalization method {}", cut(uri)))),
     }
+}
+
+/// Canonical XML 1.1, 2.4: `xml:id` isn't inherited and `xml:base` is joined, about which engines differ. No IdP writes either.
+fn check_inherited(signature: Element<'_>) -> Result<(), SamlError> {
+    let mut above = std::iter::successors(signature.parent(), |element| element.parent());
+    let inherits = |element: Element<'_>| ["id", "base"].iter().any(|name| element.attribute_in(XML, name).is_some());
+    if above.any(inherits) {
+        return Err(form("it is by Canonical XML 1.1, below xml:id or xml:base"));
+    }
+    Ok(())
 }
 
 /// Core 5.4.2: a same-document reference to the ID of the element that the signature stands in.

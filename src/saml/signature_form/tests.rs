@@ -110,6 +110,31 @@ fn transforms_are_enveloped_signature_and_one_canonicalisation() {
 }
 
 #[test]
+fn what_canonical_xml_1_1_inherits_in_its_own_way_is_refused() {
+    // Found by fuzzing: under an xml:id of the Response one engine refuses what the other signed and accepts.
+    let exclusive = "Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"";
+    let inclusive_11 = "Algorithm=\"http://www.w3.org/2006/12/xml-c14n11\"";
+    let template = to_be_signed(Sign::Assertion);
+    assert_eq!(template.matches(exclusive).count(), 2, "of SignedInfo and of the Assertion");
+    let (of_signed_info, of_assertion) =
+        (template.replacen(exclusive, inclusive_11, 1), template.replace(exclusive, inclusive_11));
+    for template in [&of_signed_info, &of_assertion] {
+        for (attribute, good) in [("", true), (" xml:lang=\"en\"", true), (" xml:id=\"x\"", false), (" xml:base=\"/x\"", false)] {
+            for element in ["<p:Response", "<a:Assertion"] {
+                let with = template.replacen(element, &format!("{element}{attribute}"), 1);
+                assert!(with.contains(&format!("{element}{attribute} ")));
+                let verified = verify(&signed(&with)).map(drop).map_err(|error| error.to_string());
+                assert_eq!(verified.is_ok(), good, "{element}{attribute}: {verified:?}");
+                assert!(good || verified.as_ref().is_err_and(|why| why.contains("Canonical XML 1.1")), "{verified:?}");
+            }
+        }
+    }
+    // Exclusive Canonical XML inherits nothing.
+    let with = template.replacen("<p:Response", "<p:Response xml:id=\"x\" xml:base=\"/x\"", 1);
+    verify(&signed(&with)).unwrap();
+}
+
+#[test]
 fn values_are_plain_base64_of_the_right_length() {
     let good = response(Sign::Assertion, &[]);
     let digest = good.split("<ds:DigestValue>").nth(1).and_then(|rest| rest.split('<').next()).unwrap().to_owned();
