@@ -12,22 +12,36 @@ use super::signature_form::{Canonical, Hash, SignatureForm};
 /// the key signed. Returns the octets.
 ///
 /// # Errors
-/// `SignatureNotCovering` when they differ or the element can't be written.
+/// `SignatureInvalid` when they differ, `SignatureNotCovering` when the element can't be written.
 pub(in crate::saml) fn signed_octets(document: &Document<'_>, form: &SignatureForm<'_>) -> Result<Vec<u8>, SamlError> {
     let mut selected = NodeSet::tree_without_comments(form.signed.node(), document);
     remove(document, &mut selected, form.signature.node());
+    let octets = canonical(document, &selected, &form.canonical)
+        .ok_or(SamlError::SignatureNotCovering("the signed element cannot be canonicalised"))?;
+    if hash(form.digest_hash, &octets) != form.digest {
+        return Err(SamlError::SignatureInvalid("what it covers was changed after it was signed"));
+    }
+    Ok(octets)
+}
+
+/// The canonical form of SignedInfo: what the signature's value is made over (XML Signature 3.2.2).
+///
+/// # Errors
+/// `SignatureInvalid` when it can't be written.
+pub(in crate::saml) fn signed_info(document: &Document<'_>, form: &SignatureForm<'_>) -> Result<Vec<u8>, SamlError> {
+    let selected = NodeSet::tree_without_comments(form.signed_info.node(), document);
+    canonical(document, &selected, &form.signed_info_canonical)
+        .ok_or(SamlError::SignatureInvalid("its SignedInfo cannot be canonicalised"))
+}
+
+fn canonical(document: &Document<'_>, selected: &NodeSet, canonical: &Canonical) -> Option<Vec<u8>> {
     let none = Vec::new();
-    let (mode, prefixes) = match &form.canonical {
+    let (mode, prefixes) = match canonical {
         Canonical::Exclusive(prefixes) => (C14nMode::Exclusive, prefixes),
         Canonical::Inclusive => (C14nMode::Inclusive, &none),
         Canonical::Inclusive11 => (C14nMode::Inclusive11, &none),
     };
-    let octets = canonicalize_doc(document, mode, Some(&selected), prefixes)
-        .map_err(|_| SamlError::SignatureNotCovering("the signed element cannot be canonicalised"))?;
-    if hash(form.digest_hash, &octets) != form.digest {
-        return Err(SamlError::SignatureNotCovering("the digest of what is read is not the signed one"));
-    }
-    Ok(octets)
+    canonicalize_doc(document, mode, Some(selected), prefixes).ok()
 }
 
 /// An element as a document by itself: its inclusive canonical form, without comments. It declares all that is in scope where the

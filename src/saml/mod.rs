@@ -30,6 +30,7 @@ mod signature;
 mod signature_form;
 mod soap;
 pub mod sp_metadata;
+mod trusted_key;
 pub mod verified;
 pub mod verify;
 mod xml;

@@ -9,9 +9,10 @@ use samael::crypto::{AllowedSignatureAlgorithm, CertificateDer, Crypto, CryptoEr
 use super::error::SamlError;
 use super::guard::{Guarded, is_ncname};
 use super::keys::TrustAnchors;
-use super::signature::{SignedXml, certificates_of};
+use super::signature::SignedXml;
 #[cfg(any(test, feature = "fuzzing"))]
 use super::signature_form::KeyFamily;
+use super::trusted_key::certificates_of;
 use super::verified::{Abstention, SecondOpinion};
 
 /// Everything that we allow but SHA-1, which samael has no name for.

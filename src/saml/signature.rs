@@ -1,15 +1,18 @@
-//! The first engine, bergshamra on aws-lc, which is memory-safe (rules 2 and 3).
+//! Our own check of a signature, then the first engine, bergshamra on aws-lc, which is memory-safe (rules 2 and 3).
 
 use bergshamra::keys::loader::load_spki_der;
 use bergshamra::{DsigContext, KeysManager, VerifyResult};
+use uppsala::Document;
 
-use super::digest::signed_octets;
+use super::digest::{signed_info, signed_octets};
 use super::error::SamlError;
 use super::expectations::Compat;
 use super::guard::Guarded;
-use super::keys::{KeyKind, TrustAnchors, TrustedCertificate};
+use super::keys::TrustAnchors;
 use super::signature_form::{KeyFamily, SignatureForm};
+use super::trusted_key::{certificates_of, made_by_trusted_key};
 use super::xml::Element;
+use crate::give_way::give_way;
 
 const MADE_WITH_ANOTHER_KEY: &str = "it was not made with the key of any certificate in the IdP's metadata";
 
@@ -86,8 +89,10 @@ pub(in crate::saml) fn verify(
         return Err(SamlError::AlgorithmForbidden("Response and Assertion are signed with keys of different kinds".to_owned()));
     }
 
-    let context = strict_context(anchors, family)?;
     let document = guarded.document();
+    let octets = forms.iter().map(|form| authentic(document, form, anchors)).collect::<Result<Vec<_>, _>>()?;
+
+    let context = strict_context(anchors, family)?;
     let results = bergshamra::dsig::verify::verify_all_document_with_source(&context, document, Some(guarded.text()))
         .map_err(|_| SamlError::SignatureInvalid("it cannot be processed"))?;
     if results.len() != forms.len() {
@@ -99,10 +104,6 @@ pub(in crate::saml) fn verify(
 
     let sha1 = forms.iter().any(SignatureForm::uses_sha1);
     let signatures = forms.len();
-    let mut octets = Vec::with_capacity(forms.len());
-    for form in &forms {
-        octets.push(signed_octets(document, form)?);
-    }
     // The outermost one comes first, and holds the others too.
     match octets.into_iter().next() {
         Some(octets) => Ok(SignedXml { octets, signatures, family, sha1 }),
@@ -123,14 +124,26 @@ pub(in crate::saml) fn verify_root(
     // The root and the whole document are the same to canonicalisation without comments, and some tools sign the latter.
     let compat = Compat { empty_reference: true, ..Compat::default() };
     let form = SignatureForm::read(placed.signature, placed.signed, compat)?;
-    let context = strict_context(anchors, form.family)?;
     let document = guarded.document();
+    let octets = authentic(document, &form, anchors)?;
+
+    let context = strict_context(anchors, form.family)?;
     // The engine takes the first one in document order; that it is the one we mean is seen from its result.
     let result = bergshamra::dsig::verify::verify_document_with_source(&context, document, Some(guarded.text()))
         .map_err(|_| SamlError::SignatureInvalid("it cannot be processed"))?;
     require_valid(&[result], &form)?;
-    let octets = signed_octets(document, &form)?;
     Ok(SignedXml { octets, signatures: 1, family: form.family, sha1: form.uses_sha1() })
+}
+
+/// What a signature covers, once a trusted key has signed it, by our own check. It comes first: strangers without such a key make no
+/// engine work, and obey no reference (XML Signature Best Practices 2.1).
+fn authentic(document: &Document<'_>, form: &SignatureForm<'_>, anchors: &TrustAnchors) -> Result<Vec<u8>, SamlError> {
+    let made_by = (form.family, form.signature_hash);
+    if !made_by_trusted_key(anchors, made_by, &signed_info(document, form)?, &form.value)? {
+        return Err(SamlError::SignatureInvalid(MADE_WITH_ANOTHER_KEY));
+    }
+    give_way();
+    signed_octets(document, form)
 }
 
 fn strict_context(anchors: &TrustAnchors, family: KeyFamily) -> Result<DsigContext, SamlError> {
@@ -138,14 +151,6 @@ fn strict_context(anchors: &TrustAnchors, family: KeyFamily) -> Result<DsigConte
         .with_trusted_keys_only(true)
         .with_strict_verification(true)
         .with_require_reference_digests(true))
-}
-
-/// The certificates whose keys are of a kind.
-pub(in crate::saml) fn certificates_of(anchors: &TrustAnchors, family: KeyFamily) -> impl Iterator<Item = &TrustedCertificate> {
-    anchors.certificates().iter().filter(move |certificate| match certificate.kind {
-        KeyKind::Rsa(_) => family == KeyFamily::Rsa,
-        KeyKind::Ec(_) => family == KeyFamily::Ec,
-    })
 }
 
 fn trusted_keys(anchors: &TrustAnchors, family: KeyFamily) -> Result<KeysManager, SamlError> {
@@ -236,6 +241,20 @@ mod tests {
         assert_eq!(error, SamlError::SignatureInvalid(super::MADE_WITH_ANOTHER_KEY));
         assert!(error.explained().contains("after a key change at the IdP"));
         assert_eq!(verify_by(&xml, &[&rsa]).unwrap_err().code(), "signature_invalid");
+    }
+
+    #[test]
+    fn whose_key_it_is_is_asked_before_what_it_covers() {
+        let changed = response(Sign::Both, &[]).replace("alice", "admin");
+        let error = verify(&changed).unwrap_err();
+        assert_eq!(error, SamlError::SignatureInvalid("what it covers was changed after it was signed"));
+        let (_, other) = key_pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+        assert_eq!(verify_by(&changed, &[&other]).unwrap_err(), SamlError::SignatureInvalid(super::MADE_WITH_ANOTHER_KEY));
+        // What the key signed is SignedInfo as a whole.
+        for sign in [Sign::Response, Sign::Assertion] {
+            let changed = response(sign, &[]).replace("<ds:Reference URI=", "<ds:Reference Id=\"x\" URI=");
+            assert_eq!(verify(&changed).unwrap_err(), SamlError::SignatureInvalid(super::MADE_WITH_ANOTHER_KEY));
+        }
     }
 
     #[test]

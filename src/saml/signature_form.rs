@@ -107,6 +107,12 @@ pub(in crate::saml) struct SignatureForm<'d> {
     pub(in crate::saml) canonical: Canonical,
     /// DigestValue.
     pub(in crate::saml) digest: Vec<u8>,
+    /// SignedInfo.
+    pub(in crate::saml) signed_info: Element<'d>,
+    /// How SignedInfo is written before it is signed.
+    pub(in crate::saml) signed_info_canonical: Canonical,
+    /// SignatureValue.
+    pub(in crate::saml) value: Vec<u8>,
 }
 
 impl<'d> SignatureForm<'d> {
@@ -123,14 +129,14 @@ impl<'d> SignatureForm<'d> {
         };
         expect(signature, "Signature", &["Id"])?;
         expect(value, "SignatureValue", &["Id"])?;
-        base64_of(value)?;
+        let value = base64_of(value)?;
         if let Some(key_info) = key_info {
             check_key_info(key_info)?;
         }
 
         let [canonicalization, method, reference] = exactly(info)?;
         expect(info, "SignedInfo", &["Id"])?;
-        check_canonicalization(canonicalization)?;
+        let signed_info_canonical = canonicalization_of(canonicalization)?;
         expect(method, "SignatureMethod", &["Algorithm"])?;
         let uri = algorithm(method)?;
         let (family, signature_hash) =
@@ -144,7 +150,7 @@ impl<'d> SignatureForm<'d> {
         // URI="" is the whole document, which is the signed element only when that is the root.
         check_reference(reference, signed, compat.empty_reference && signed.parent().is_none())?;
         let canonical = canonical_of(transforms)?;
-        if canonical == Canonical::Inclusive11 || algorithm(canonicalization)? == INCLUSIVE_11 {
+        if [&canonical, &signed_info_canonical].contains(&&Canonical::Inclusive11) {
             check_inherited(signature)?;
         }
         expect(digest_method, "DigestMethod", &["Algorithm"])?;
@@ -160,7 +166,18 @@ impl<'d> SignatureForm<'d> {
         if !compat.sha1 && (signature_hash == Hash::Sha1 || digest_hash == Hash::Sha1) {
             return Err(SamlError::AlgorithmForbidden("SHA-1 in a signature".to_owned()));
         }
-        Ok(Self { signature, signed, family, signature_hash, digest_hash, canonical, digest })
+        Ok(Self {
+            signature,
+            signed,
+            family,
+            signature_hash,
+            digest_hash,
+            canonical,
+            digest,
+            signed_info: info,
+            signed_info_canonical,
+            value,
+        })
     }
 
     /// Whether SHA-1 is used in it.
@@ -217,11 +234,13 @@ fn check_key_info(key_info: Element<'_>) -> Result<(), SamlError> {
     Ok(())
 }
 
-fn check_canonicalization(element: Element<'_>) -> Result<(), SamlError> {
+fn canonicalization_of(element: Element<'_>) -> Result<Canonical, SamlError> {
     expect(element, "CanonicalizationMethod", &["Algorithm"])?;
+    let bare = element.children().next().is_none();
     match algorithm(element)? {
-        EXCLUSIVE => inclusive_prefixes(element).map(|_| ()),
-        INCLUSIVE | INCLUSIVE_11 if element.children().next().is_none() => Ok(()),
+        EXCLUSIVE => inclusive_prefixes(element).map(Canonical::Exclusive),
+        INCLUSIVE if bare => Ok(Canonical::Inclusive),
+        INCLUSIVE_11 if bare => Ok(Canonical::Inclusive11),
         uri => Err(SamlError::AlgorithmForbidden(format!("canonicalization method {}", cut(uri)))),
     }
 }

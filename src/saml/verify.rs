@@ -30,7 +30,7 @@ use validity::Moment;
 ///    Assertion or EncryptedAssertion, signatures only at the two lawful places (Core 3.2.2, 3.3.3, 5.4).
 /// 2. The signatures: at least one, all of them good, by a trusted key, over the Response or the Assertion that they stand in,
 ///    with allowed algorithms only (Core 5.4, Profiles 4.1.4.5).
-/// 3. Only what was signed is read: its octets have the digest that the key signed, and the second engine hashed the same.
+/// 3. Only what was signed is read: the octets whose digest the key signed. The second engine hashed the same.
 /// 4. An encrypted assertion is decrypted (Core 2.3.4), then rules 1 to 3 hold for what is inside.
 /// 5. Version, Status, Issuer, Destination and IssueInstant (Core 3.2.2, 2.3.3; Bindings 3.5.5.2; Profiles 4.1.4.2, 4.1.4.3).
 /// 6. Conditions and every AudienceRestriction (Core 2.5.1).
@@ -121,7 +121,7 @@ fn describe(shape: &ResponseShape<'_>) -> String {
     format!("a SAML 2.0 Response with {content}")
 }
 
-/// Rules 2 and 3: the signatures, our digest check, the second engine.
+/// Rules 2 and 3: the signatures, the second engine.
 fn believe(
     guarded: &Guarded<'_>,
     shape: &ResponseShape<'_>,
