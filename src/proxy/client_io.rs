@@ -1,5 +1,6 @@
 //! A client's connection: TCP, TLS or unix socket, its octets judged before hyper reads them, its pauses limited.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use super::wire::Wire;
 const HEAD_LIMIT: Duration = Duration::from_secs(20);
 /// A connection without a request is kept so long.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
-
+/// Ticks after which an idle connection is put to sleep.
+const AWAKE_FOR: u32 = 5;
 /// A connection that is closed for being too slow has this long to take notice.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 /// What a client hears that began a head and didn't end it (RFC 9110 section 15.5.9).
@@ -35,12 +37,18 @@ pub(crate) struct Phase {
     busy: AtomicU32,
     /// A head has begun.
     in_head: AtomicBool,
+    /// Every request that has begun to arrive has arrived, body and all.
+    between: AtomicBool,
     /// The octets are no longer HTTP/1.
     upgraded: AtomicBool,
     /// Nothing more is read as a request.
     closing: AtomicBool,
     /// The tick in which an octet was last read.
     heard: AtomicU32,
+    /// The client doesn't take what is written.
+    blocked: AtomicBool,
+    /// Wakes about once a second while idle, so that it can be put to sleep.
+    sleeps: AtomicBool,
     /// While a request is answered, octets must move at least so often.
     stall_limit: Duration,
 }
@@ -52,7 +60,18 @@ impl Phase {
         let heard = AtomicU32::new(watch.tick());
         let no = || AtomicBool::new(false);
         let (busy, in_head) = (AtomicU32::new(0), AtomicBool::new(true));
-        Self { watch, busy, in_head, upgraded: no(), closing: no(), heard, stall_limit }
+        Self {
+            watch,
+            busy,
+            in_head,
+            upgraded: no(),
+            closing: no(),
+            between: no(),
+            heard,
+            blocked: no(),
+            sleeps: no(),
+            stall_limit,
+        }
     }
 
     /// The limits.
@@ -91,11 +110,30 @@ impl Phase {
         self.heard.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing has come for a while, nothing is being answered, nothing has come in part, and all that was written is gone.
+    pub(crate) fn is_idle(&self) -> bool {
+        let quiet = !self.is_busy() && !self.is_closing() && !self.blocked.load(Ordering::Relaxed);
+        quiet && self.between.load(Ordering::Relaxed) && self.watch.tick().wrapping_sub(self.heard()) >= AWAKE_FOR
+    }
+
     fn settle(&self) {
         match (self.is_busy(), self.in_head()) {
             (true, _) => self.watch.limit_pauses(self.stall_limit),
             (false, true) => self.watch.limit_total(HEAD_LIMIT),
-            (false, false) => self.watch.limit_total(IDLE_LIMIT),
+            (false, false) => {
+                self.watch.limit_total(IDLE_LIMIT);
+                if self.sleeps.load(Ordering::Relaxed) {
+                    self.watch.beat();
+                }
+            }
+        }
+    }
+
+    /// What was written is gone, or is held up by the client.
+    fn wrote<T>(&self, outcome: &Poll<T>) {
+        self.blocked.store(outcome.is_pending(), Ordering::Relaxed);
+        if outcome.is_ready() {
+            self.watch.progress();
         }
     }
 
@@ -152,7 +190,27 @@ impl ClientIo {
             // HTTP/2 has its own idea of a head; a connection without streams is idle.
             phase.set_in_head(false);
         }
+        phase.sleeps.store(strict, Ordering::Relaxed);
         Self { stream, wire: strict.then(Wire::default), phase, ended: false }
+    }
+
+    /// Sleeps until the client says something, with no more memory than the transport takes. Whether it woke up; else it was idle for
+    /// too long, or the worker shuts down.
+    pub(crate) async fn sleep(&mut self) -> bool {
+        self.phase.watch.hush();
+        poll_fn(|cx| {
+            self.phase.watch.wakes(cx.waker());
+            if self.phase.watch.expired() || self.phase.watch.draining() {
+                return Poll::Ready(false);
+            }
+            let ready = match &mut self.stream {
+                ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
+                ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+                ClientStream::Unix(stream) => stream.poll_read_ready(cx),
+            };
+            ready.map(|_| true)
+        })
+        .await
     }
 
     /// Judges what was read behind `before`; what is malformed is replaced by what hyper refuses.
@@ -165,6 +223,7 @@ impl ClientIo {
         let read = buf.filled().get(before..).unwrap_or_default();
         let verdict = wire.feed(read);
         self.phase.set_in_head(wire.in_head());
+        self.phase.between.store(wire.is_between(), Ordering::Relaxed);
         if let Err(malformed) = verdict {
             buf.set_filled(before + malformed.good);
             // There was room for what was refused, at least one octet.
@@ -211,9 +270,7 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
-        if written.is_ready() {
-            self.phase.watch.progress();
-        }
+        self.phase.wrote(&written);
         written
     }
 
@@ -223,9 +280,7 @@ impl AsyncWrite for ClientIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
-        if written.is_ready() {
-            self.phase.watch.progress();
-        }
+        self.phase.wrote(&written);
         written
     }
 
@@ -237,7 +292,11 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, stream => Pin::new(stream).poll_flush(cx))
+        let flushed = delegate!(self, stream => Pin::new(stream).poll_flush(cx));
+        if flushed.is_pending() {
+            self.phase.wrote(&flushed);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -314,6 +373,31 @@ mod tests {
         assert!(answer[..count].starts_with(b"HTTP/1.1 204"), "and nothing of 408");
         drop(io);
         assert_eq!(client.read(&mut answer).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn it_is_idle_when_nothing_is_left_to_read_answer_or_write() {
+        use futures_util::FutureExt;
+        let sweep = Sweep::default();
+        let (mut io, mut client, phase) = connected(&sweep);
+        pass(&sweep, TICK * 10);
+        assert!(!phase.is_idle(), "nothing was asked yet");
+        client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx").await.unwrap();
+        read(&mut io).await;
+        pass(&sweep, TICK * 10);
+        assert!(!phase.is_idle(), "the body isn't whole");
+        client.write_all(b"x").await.unwrap();
+        read(&mut io).await;
+        assert!(!phase.is_idle(), "the next request may come at once");
+        pass(&sweep, TICK * 10);
+        assert!(phase.is_idle());
+        let busy = Busy::new(&phase);
+        assert!(!phase.is_idle());
+        drop(busy);
+        assert!(io.write_all(&vec![b'x'; 16 << 20]).now_or_never().is_none(), "the client doesn't read");
+        assert!(!phase.is_idle());
+        phase.close();
+        assert!(!phase.is_idle());
     }
 
     #[tokio::test]

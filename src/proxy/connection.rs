@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::client_io::{ClientIo, ClientStream, Phase};
@@ -68,7 +68,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
     let peer = Peer { address, tls: matches!(stream, ClientStream::Tls(_)) };
     let phase = Arc::new(Phase::new(worker.own.sweep.watch(), worker.stall_limit()));
     let connection = Rc::new(ClientConnection::new(peer, Arc::clone(&phase)));
-    let io = TokioIo::new(ClientIo::new(stream, !http2, Arc::clone(&phase)));
+    let io = ClientIo::new(stream, !http2, Arc::clone(&phase));
     let service = service_fn(move |request: Request<Incoming>| {
         let (gate, connection) = (worker.gate(), Rc::clone(&connection));
         async move { Ok::<_, Infallible>(gate.handle(request, &connection).await) }
@@ -85,14 +85,37 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
             .max_local_error_reset_streams(256)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
-        let serving = pin!(builder.serve_connection(io, service));
+        let serving = pin!(builder.serve_connection(TokioIo::new(io), service));
         Guarded { serving, wind_up: http2::Connection::graceful_shutdown, winding: false, phase }.await;
     } else {
-        let mut builder = http1::Builder::new();
-        // The limits of `Phase` take the place of hyper's timer, which would cost every request a timer of its own.
-        builder.max_header_size(LARGEST_HEAD).header_read_timeout(None);
-        let serving = pin!(builder.serve_connection(io, service).with_upgrades());
-        Guarded { serving, wind_up: http1::UpgradeableConnection::graceful_shutdown, winding: false, phase }.await;
+        http1(io, service, phase).await;
+    }
+}
+
+/// Answers the requests of an HTTP/1 connection until it ends. hyper and its buffers are there only while there is something to do: an
+/// idle connection costs little more than its socket.
+async fn http1<S, B>(mut io: ClientIo, mut service: S, phase: Arc<Phase>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Error: std::error::Error + Send + Sync> + 'static,
+{
+    let mut builder = http1::Builder::new();
+    // The limits of `Phase` take the place of hyper's timer, which would cost every request a timer of its own.
+    builder.max_header_size(LARGEST_HEAD).header_read_timeout(None);
+    loop {
+        let mut serving = Box::new(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
+        let (wind_up, phase) = (http1::UpgradeableConnection::graceful_shutdown, Arc::clone(&phase));
+        let over = Guarded { serving: Pin::new(&mut *serving), wind_up, winding: false, phase }.await;
+        let (Over::Idle, Some(parts)) = (over, serving.into_parts()) else { return };
+        // Between two requests nothing is left over but empty lines, and who sends these can connect anew.
+        if !parts.read_buf.is_empty() {
+            return;
+        }
+        drop(parts.read_buf);
+        (io, service) = (parts.io.into_inner(), parts.service);
+        if !io.sleep().await {
+            return;
+        }
     }
 }
 
@@ -108,6 +131,14 @@ async fn announced(stream: &mut ClientStream) -> io::Result<Option<IpAddr>> {
     tokio::time::timeout(HANDSHAKE_LIMIT, taken).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// How it goes on with a connection.
+enum Over {
+    /// Not at all.
+    Ended,
+    /// With the next request, sometime.
+    Idle,
+}
+
 /// A connection with its limits.
 struct Guarded<'a, S> {
     serving: Pin<&'a mut S>,
@@ -118,16 +149,16 @@ struct Guarded<'a, S> {
 }
 
 impl<S: Future> Future for Guarded<'_, S> {
-    type Output = ();
+    type Output = Over;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Over> {
         let Self { serving, wind_up, winding, phase } = self.get_mut();
         let watch = phase.watch();
         watch.wakes(cx.waker());
         if watch.expired() {
             // A client that takes part in nothing any more, or had its chance to close.
             if phase.is_busy() || phase.is_closing() {
-                return Poll::Ready(());
+                return Poll::Ready(Over::Ended);
             }
             phase.close();
             wind_up(serving.as_mut());
@@ -135,6 +166,112 @@ impl<S: Future> Future for Guarded<'_, S> {
             *winding = true;
             wind_up(serving.as_mut());
         }
-        serving.as_mut().poll(cx).map(|_| ())
+        match serving.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(Over::Ended),
+            Poll::Pending if phase.is_idle() && !*winding => Poll::Ready(Over::Idle),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::super::client_io::Busy;
+    use super::super::watch::{Sweep, TICK};
+    use super::*;
+
+    /// A client, the connection that it has, its limits, and its clock.
+    fn connected() -> (UnixStream, impl Future<Output = ()>, Arc<Phase>, Sweep) {
+        let (ours, client) = UnixStream::pair().unwrap();
+        let sweep = Sweep::default();
+        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+        let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
+        let service_phase = Arc::clone(&phase);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let busy = Busy::new(&service_phase);
+            async move {
+                drop(busy);
+                let path = request.uri().path().to_owned();
+                Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(path))))
+            }
+        });
+        (client, http1(io, service, Arc::clone(&phase)), phase, sweep)
+    }
+
+    async fn pass(sweep: &Sweep, ticks: u32) {
+        for _ in 0..ticks {
+            sweep.tick();
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn answer(client: &mut UnixStream, path: &str) {
+        let mut read = Vec::new();
+        while !read.ends_with(format!("\r\n\r\n{path}").as_bytes()) {
+            read.push(client.read_u8().await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_sleeps_and_wakes_up_for_the_next_request() {
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                let (mut client, serving, phase, sweep) = connected();
+                let serving = tokio::task::spawn_local(serving);
+                pass(&sweep, 10).await;
+                let awake = Arc::strong_count(&phase);
+                for path in ["/a", "/b", "/c"] {
+                    let (head, end) = (format!("GET {path} HTTP/1.1\r\n"), "Host: a\r\n\r\n");
+                    client.write_all(head.as_bytes()).await.unwrap();
+                    pass(&sweep, 10).await;
+                    assert_eq!(Arc::strong_count(&phase), awake, "half a head has come");
+                    client.write_all(end.as_bytes()).await.unwrap();
+                    answer(&mut client, path).await;
+                    pass(&sweep, 10).await;
+                    assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps");
+                }
+                // Two at once, and a body in two parts.
+                client
+                    .write_all(b"GET /d HTTP/1.1\r\nHost: a\r\n\r\nPOST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nGET ")
+                    .await
+                    .unwrap();
+                answer(&mut client, "/d").await;
+                answer(&mut client, "/e").await;
+                pass(&sweep, 10).await;
+                assert!(serving.is_finished() || Arc::strong_count(&phase) == awake, "a body has come in part");
+                let _ = client.write_all(b"/f HT").await;
+                let mut rest = Vec::new();
+                let _ = client.read_to_end(&mut rest).await;
+                assert!(rest.is_empty(), "no part of a body is a request: {}", String::from_utf8_lossy(&rest));
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_sleeping_connection_ends_when_it_is_idle_for_too_long_or_the_worker_ends() {
+        for drains in [false, true] {
+            tokio::task::LocalSet::new()
+                .run_until(async {
+                    let (mut client, serving, _phase, sweep) = connected();
+                    let serving = tokio::task::spawn_local(serving);
+                    client.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+                    answer(&mut client, "/a").await;
+                    pass(&sweep, 10).await;
+                    assert!(!serving.is_finished());
+                    match drains {
+                        true => sweep.drain(),
+                        false => pass(&sweep, u32::try_from(80_000 / TICK.as_millis()).unwrap()).await,
+                    }
+                    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+                    serving.await.unwrap();
+                })
+                .await;
+        }
     }
 }

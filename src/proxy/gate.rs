@@ -238,7 +238,9 @@ impl Gate {
         let text = host.to_str().unwrap_or_default();
         let found = Provenance::of(peer, &head.headers, text, &parts.trusted_proxies, &parts.public_url);
         let found = Rc::new(found.ok_or(Refusal::malformed("the Host header names no host"))?);
-        *connection.provenance.borrow_mut() = Some((host.clone(), Rc::clone(&found)));
+        // A copy: the value itself would keep the whole buffer that it was read into for as long as the connection lives.
+        let kept = HeaderValue::from_bytes(host.as_bytes()).map_err(|_| Refusal::malformed("the Host header names no host"))?;
+        *connection.provenance.borrow_mut() = Some((kept, Rc::clone(&found)));
         Ok(Facts { id, host, provenance: found, manner })
     }
 

@@ -98,9 +98,14 @@ impl Watch {
         self.now.now()
     }
 
-    /// From now on, and until it rests, wakes about once a second: long streams look whether their session still lives.
+    /// From now on, and until it rests or is hushed, wakes about once a second: long streams look whether their session still lives.
     pub(crate) fn beat(&self) {
         self.beats.store(true, Ordering::Relaxed);
+    }
+
+    /// No more of that.
+    pub(crate) fn hush(&self) {
+        self.beats.store(false, Ordering::Relaxed);
     }
 
     /// Who is woken when the limit passes, with every beat, and when the worker shuts down.

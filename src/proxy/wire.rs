@@ -72,6 +72,11 @@ impl Wire {
         self.place == Place::Fields || (self.place == Place::Start && !self.partial.is_empty())
     }
 
+    /// Whether a request has ended, or none has begun: what comes next is a request line.
+    pub(crate) fn is_between(&self) -> bool {
+        self.place == Place::Start && self.partial.is_empty()
+    }
+
     /// Takes one line or one piece of a body; what is left.
     fn step<'a>(&mut self, octets: &'a [u8]) -> Option<&'a [u8]> {
         match self.place {
