@@ -50,7 +50,7 @@ def idle_connections(bench, contender):
         after = memory(fresh.pids)
         for connection in (connections[0], connections[-1]):
             ask(connection, fresh)  # it was open all the time
-        return {"each": (after - before) / bench.idle / 1024, "memory": after / (1 << 20)}
+        return {"count": bench.idle, "each": (after - before) / bench.idle / 1024, "memory": after / (1 << 20)}
     finally:
         for connection in connections:
             connection.close()
@@ -60,7 +60,7 @@ def idle_connections(bench, contender):
 IDLE = Measurement(
     "Idle connections",
     idle_connections,
-    [("memory per connection, KiB", "each", ".1f"), ("memory in all, MiB", "memory", ".0f")],
+    [("connections", "count", ".0f"), ("memory per connection, KiB", "each", ".1f"), ("memory in all, MiB", "memory", ".0f")],
     ratio=("each", "memory"),
     once=True,
 )

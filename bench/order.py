@@ -78,7 +78,7 @@ class Bench:
         self.application = Application(processes, folder, self.workers, self.files, number("HUGE_MIB", 1024, 64) << 20)
 
     def new_folder(self, name):
-        """An empty one that only we can read, and Apache or nginx where they have accounts of their own."""
+        """An empty one that Apache and nginx can read, which may have accounts of their own; keys in it are ours alone by their mode."""
         self.folders += 1
         folder = self.folder / f"{name}-{self.folders}"
         folder.mkdir(mode=0o755)
@@ -120,7 +120,7 @@ def files_for(idle):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     files = 65536 if hard == resource.RLIM_INFINITY else hard
-    return files, min(idle, files - 1000)
+    return files, max(1, min(idle, files - 1000))
 
 
 def admits_anybody(contender):
@@ -158,7 +158,9 @@ def run(bench, say):
     for name in bench.only:
         if name in MEASUREMENTS:
             measurement = MEASUREMENTS[name]
-            say(table(measurement, in_turn(measurement, bench, bench.all if measurement.rivals else bench.pair, bench.rounds)))
+            contenders = bench.all if measurement.rivals else bench.pair
+            if contenders:
+                say(table(measurement, in_turn(measurement, bench, contenders, bench.rounds)))
         elif "samlgate" in bench.kinds:
             samlgate = next(contender for contender in bench.pair if contender.name == "samlgate")
             say(hostile(bench, samlgate, bench.kinds["samlgate"].response))
