@@ -16,7 +16,7 @@ say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 FUZZ_SECONDS       ?= 3600
 FUZZ_SMOKE_SECONDS ?= 60
 
-.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust verify generated schema interop interop-all bench \
+.PHONY: help setup setup-build rust build demo test test-fast fmt lint unit pure-rust verify generated schema interop interop-all bench bench-smoke \
 	test-chart test-image deny tools fuzz fuzz-smoke fuzz-lock
 
 help: ## this list
@@ -85,9 +85,14 @@ interop-all: rust ## the same with every IdP there is: samlp and two Keycloaks t
 	$(CARGO) build --locked --bin samlgate --example demo
 	@tests/interop/run.sh --all
 
-bench: rust ## side by side with nginx; writes to bench/out
+bench: rust ## side by side with nginx and other service providers; writes to bench/out
 	@scripts/install-packages.sh build bench
+	@scripts/install-packages.sh rivals || echo "going on without some of the other service providers" >&2
 	@bench/run.sh
+
+bench-smoke: rust ## whether the benchmarks work: a second of each, nginx and samlgate alone
+	@scripts/install-packages.sh build bench
+	@SMOKE=1 bench/run.sh
 
 fuzz: rust ## all fuzz targets in turn, FUZZ_SECONDS (an hour) in all; then what the worst inputs cost
 	$(call say,fuzzing for $(FUZZ_SECONDS) s)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, verify, interop, fuzz and bench that are missing.
+# install-packages.sh GROUP...   installs the Debian packages of the groups build, test, verify, interop, fuzz, bench and rivals that are missing.
 # Asks sudo when not root. Nothing is started: daemons that come with a package stay off while this runs.
 set -euo pipefail
 
@@ -18,7 +18,10 @@ command -v node >/dev/null || interop+=(nodejs)
 command -v npm >/dev/null || interop+=(npm)
 # libFuzzer is C++.
 fuzz=(g++)
-bench=(curl jq openssl python3 nginx-light wrk nghttp2-client)
+bench=(curl openssl python3 nginx-light wrk nghttp2-client)
+# What `make bench` compares with, and PHP for their identity provider. The package of shibd makes it start with the machine, on a unix
+# socket; who doesn't want that says `systemctl disable shibd`.
+rivals=(apache2-bin libapache2-mod-auth-mellon libapache2-mod-shib shibboleth-sp-utils php-cli php-xml php-mbstring php-sqlite3 php-curl)
 
 wanted=()
 for group in "$@"; do
@@ -29,7 +32,8 @@ for group in "$@"; do
     interop) wanted+=("${interop[@]}") ;;
     fuzz) wanted+=("${fuzz[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
-    *) echo "unknown group $group: build, test, verify, interop, fuzz or bench" >&2; exit 64 ;;
+    rivals) wanted+=("${rivals[@]}") ;;
+    *) echo "unknown group $group: build, test, verify, interop, fuzz, bench or rivals" >&2; exit 64 ;;
   esac
 done
 

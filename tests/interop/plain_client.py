@@ -28,10 +28,14 @@ class PlainClient:
     def __init__(self):
         self.cookies = {}
 
+    def connect(self, parts):
+        """The connection to a URL's host; others may know another way to it."""
+        return http.client.HTTPConnection("127.0.0.1", parts.port, timeout=20)
+
     def send(self, method, url, form=None, headers=None):
         """Status, Location made absolute (or None) and page."""
         parts = urllib.parse.urlsplit(url)
-        connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=20)
+        connection = self.connect(parts)
         jar = self.cookies.setdefault(parts.netloc, {})
         sent = {"Host": parts.netloc, "Accept": "text/html", **(headers or {})}
         if jar:

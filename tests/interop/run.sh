@@ -21,16 +21,8 @@ for binary in "$samlgate" "$demo"; do
   [ -x "$binary" ] || { echo "$binary is missing: cargo build --bin samlgate --example demo" >&2; exit 1; }
 done
 
-# SimpleSAMLphp and Nagios come from Debian's packages, but unpacked instead of installed: as packages they would bring a
-# web server and a daemon that start with the machine.
-packages=(simplesamlphp nagios4-common nagios4-core nagios4-cgi)
 debian="$PWD/target/interop/debian"
-if [ ! -e "$debian/complete" ]; then
-  rm -rf "$debian" && mkdir -p "$debian/packages"
-  (cd "$debian/packages" && apt-get download -q "${packages[@]}" >/dev/null 2>apt.log) || { cat "$debian/packages/apt.log" >&2; exit 1; }
-  for package in "$debian"/packages/*.deb; do dpkg -x "$package" "$debian"; done
-  touch "$debian/complete"
-fi
+scripts/unpack-packages.sh "$debian" simplesamlphp nagios4-common nagios4-core nagios4-cgi
 
 export PYTHONDONTWRITEBYTECODE=1
 common=(--screenshots target/interop/screenshots)
