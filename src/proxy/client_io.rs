@@ -39,8 +39,6 @@ pub(crate) struct Phase {
     upgraded: AtomicBool,
     /// Nothing more is read as a request.
     closing: AtomicBool,
-    /// The tick in which an octet was last read.
-    heard: AtomicU32,
     /// While a request is answered, octets must move at least so often.
     stall_limit: Duration,
 }
@@ -49,10 +47,9 @@ impl Phase {
     /// A connection that has just come and must say something.
     pub(crate) fn new(watch: Arc<Watch>, stall_limit: Duration) -> Self {
         watch.limit_total(HEAD_LIMIT);
-        let heard = AtomicU32::new(watch.tick());
         let no = || AtomicBool::new(false);
         let (busy, in_head) = (AtomicU32::new(0), AtomicBool::new(true));
-        Self { watch, busy, in_head, upgraded: no(), closing: no(), heard, stall_limit }
+        Self { watch, busy, in_head, upgraded: no(), closing: no(), stall_limit }
     }
 
     /// The limits.
@@ -84,11 +81,6 @@ impl Phase {
     /// Whether [`Self::close`] was called.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
-    }
-
-    /// The tick in which the client was last heard.
-    pub(crate) fn heard(&self) -> u32 {
-        self.heard.load(Ordering::Relaxed)
     }
 
     fn settle(&self) {
@@ -201,7 +193,6 @@ impl AsyncRead for ClientIo {
             && buf.filled().len() > before
         {
             self.phase.watch.progress();
-            self.phase.heard.store(self.phase.watch.tick(), Ordering::Relaxed);
             self.judge(buf, before);
         }
         read
