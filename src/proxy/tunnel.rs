@@ -59,7 +59,7 @@ pub(crate) struct Tunnel {
     ending: bool,
     /// The client's connection isn't idle.
     _busy: Busy,
-    /// Nor is it gone, though it isn't HTTP any more. Not needed for a stream of HTTP/2, whose connection counts by itself.
+    /// The client's connection, which isn't HTTP any more and is waited for at shutdown. That of an HTTP/2 stream counts by itself.
     _counted: Option<Counted>,
 }
 

@@ -1,15 +1,17 @@
 //! WebSockets over HTTP/2 (RFC 8441) pass the same gate as those over HTTP/1.1, stream by stream.
 
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use h2::Reason;
 use samlgate::access::{Allow, Rule};
 use samlgate::proxy::settings::TlsFiles;
+use samlgate::token::PlainToken;
 use tempfile::TempDir;
 
 use crate::support::gateway::{Gateway, Wanted, certificate};
-use crate::support::upstream::{Then, Upstream};
+use crate::support::upstream::{PATIENCE, Then, Upstream};
 use crate::support::websocket_application::{Application, Frame, agreement, is_over, passes, text};
 use crate::support::websocket_http2::Connection;
 
@@ -248,15 +250,22 @@ fn ends_are_passed_on_in_both_directions() {
     client.finish();
     assert!(is_over(&mut server));
 
-    // A reset ends both: the application can't go on speaking to nobody.
+    // A reset ends both: nothing is kept for the application to speak to nobody.
+    let cookie = site.gateway.sign_in("alice", &[]);
+    let key = PlainToken::parse(cookie.split_once('=').unwrap().1).unwrap().hash();
+    let session = site.gateway.store.session(&key).unwrap().unwrap();
+    let held = Arc::strong_count(&session);
     for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
-        let (mut client, mut server) = open();
+        let mut client = connection.websocket("/ws", &[("cookie", &cookie)]);
+        let mut server = application.next().1;
         passes(&mut client, &mut server, &text("hello", true));
+        assert!(Arc::strong_count(&session) > held);
         client.reset(reason);
         assert!(is_over(&mut server), "{reason}");
         let began = Instant::now();
-        while server.write_all(b"\x81\x00").is_ok() {
-            assert!(began.elapsed() < Duration::from_secs(10), "{reason}");
+        while Arc::strong_count(&session) > held {
+            assert!(began.elapsed() < PATIENCE, "{reason}");
+            std::thread::yield_now();
         }
     }
     let (mut client, mut server) = open();
