@@ -105,15 +105,15 @@ impl Phase {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// The tick in which the client was last heard.
-    pub(crate) fn heard(&self) -> u32 {
-        self.heard.load(Ordering::Relaxed)
-    }
-
     /// Whether nothing has come for a while, nothing is being answered, nothing has come in part, and all that was written is gone.
     pub(crate) fn is_idle(&self) -> bool {
         let quiet = !self.is_busy() && !self.is_closing() && !self.blocked.load(Ordering::Relaxed);
-        quiet && self.between.load(Ordering::Relaxed) && self.watch.tick().wrapping_sub(self.heard()) >= AWAKE_FOR
+        quiet && self.between.load(Ordering::Relaxed) && self.silent_for() >= AWAKE_FOR
+    }
+
+    /// Ticks since an octet was last read.
+    fn silent_for(&self) -> u32 {
+        self.watch.tick().wrapping_sub(self.heard.load(Ordering::Relaxed))
     }
 
     fn settle(&self) {

@@ -80,6 +80,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
             .timer(TokioTimer::new())
             .max_concurrent_streams(MOST_STREAMS)
             .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
+            // WebSockets (RFC 8441 section 3).
+            .enable_connect_protocol()
             // Rapid reset (CVE-2023-44487): streams that are reset before they were answered end the connection.
             .max_pending_accept_reset_streams(32)
             .max_local_error_reset_streams(256)

@@ -17,6 +17,7 @@ use super::authority::{authority_of, is_again};
 use super::body::Outgoing;
 use super::client_io::{Busy, Phase};
 use super::connect::Upstreams;
+use super::extended_connect;
 use super::forward::{self, Exchange};
 use super::forward_auth;
 use super::forwarded::{Peer, Provenance};
@@ -27,6 +28,7 @@ use super::pool::Pool;
 use super::request_id::{RequestId, RequestIds};
 use super::upgrade;
 use super::watch::Sweep;
+use super::worker::Open;
 use crate::access::{LoginTerms, Rules, Target};
 use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
@@ -78,6 +80,7 @@ pub(crate) struct Own {
     pub(crate) ids: RequestIds,
     pub(crate) measure: Measure,
     pub(crate) sweep: Rc<Sweep>,
+    pub(crate) open: Open,
 }
 
 /// One worker's gate.
@@ -185,7 +188,10 @@ impl Gate {
         busy: Busy,
         version: Version,
     ) -> (Response<Outgoing>, Outcome) {
-        let asked = self.parts.forward_auth && self.parts.web.asked_about(&head.uri).is_some();
+        // By HTTP/2 a 200 would open a tunnel, so no CONNECT is a proxy's question.
+        let tunnel = head.method == Method::CONNECT;
+        extended_connect::take(&mut head);
+        let asked = !tunnel && self.parts.forward_auth && self.parts.web.asked_about(&head.uri).is_some();
         if asked {
             // gRPC's way to say no has status 200, which would let the request pass.
             head.headers.remove(CONTENT_TYPE);
@@ -263,8 +269,12 @@ impl Gate {
         // 3. Whatever the client says about its own identity is gone before anybody could read it.
         parts.headers.strip(&mut head.headers);
 
-        // 4. samlgate's own endpoints decide for themselves.
+        // 4. samlgate's own endpoints decide for themselves. None is a WebSocket, and to HTTP/2 a 200 would say that it is.
+        let websocket = head.method == Method::GET && asks_for_websocket(&head.headers);
         if parts.web.owns(target.path()) {
+            if websocket && head.version == Version::HTTP_2 {
+                return Err(Refusal::malformed("there is no WebSocket here"));
+            }
             head.uri = target.to_uri();
             let context = facts.context();
             let answered = Box::pin(parts.web.endpoint(Request::from_parts(head, body), &context));
@@ -274,7 +284,6 @@ impl Gate {
         }
 
         // 5. The session, if it lives, and 6. the rule, which alone can make a permit.
-        let websocket = head.method == Method::GET && asks_for_websocket(&head.headers);
         let question = Question { method: &head.method, target, headers: &head.headers, websocket };
         let (permit, session) = match self.judge(question, facts, now)? {
             Verdict::Pass(permit, session) => (permit, session),
@@ -293,9 +302,7 @@ impl Gate {
         let pool = self.pools.get(permit.application()).ok_or_else(|| Refusal::new(Problem::Internal, Outcome::Internal))?;
         let exchange = Exchange { gate: self, pool, permit, session, facts, now };
         if websocket {
-            let response = Box::pin(upgrade::upgrade(exchange, head, body, connection, busy)).await?;
-            let outcome =
-                if response.status() == http::StatusCode::SWITCHING_PROTOCOLS { Outcome::Upgraded } else { Outcome::Forwarded };
+            let (response, outcome) = Box::pin(upgrade::upgrade(exchange, head, body, connection, busy)).await?;
             return Ok(Passed::Forwarded(response, outcome));
         }
         Ok(Passed::Forwarded(forward::forward(exchange, head, body, busy).await?, Outcome::Forwarded))

@@ -83,7 +83,7 @@ pub(crate) fn overrides_method(name: &str) -> bool {
 }
 
 /// `_` and `.` as `-`: what they become in a CGI environment.
-fn fold(name: &str) -> Cow<'_, str> {
+pub(crate) fn fold(name: &str) -> Cow<'_, str> {
     if name.contains(['_', '.']) { Cow::Owned(name.replace(['_', '.'], "-")) } else { Cow::Borrowed(name) }
 }
 

@@ -1,6 +1,7 @@
 //! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `client_io`,
 //! `wire`, `tls`), `gate` (with `judge`), then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1,
-//! with `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`.
+//! with `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`. A WebSocket, of HTTP/2 too
+//! (`extended_connect`), is then a `tunnel` of two `direction`s, which know where `frames` end.
 //!
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
@@ -11,9 +12,12 @@ mod body;
 mod client_io;
 mod connect;
 mod connection;
+mod direction;
+mod extended_connect;
 mod forward;
 mod forward_auth;
 mod forwarded;
+mod frames;
 mod gate;
 mod hop_by_hop;
 mod judge;
@@ -30,6 +34,7 @@ mod request_id;
 mod server;
 pub mod settings;
 mod tls;
+mod tunnel;
 mod upgrade;
 mod watch;
 mod wire;

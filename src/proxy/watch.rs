@@ -3,7 +3,7 @@
 //! Whoever does something over and over (reads a head, waits for an answer, streams) has a [`Watch`] and writes the number
 //! of the current tick into it whenever it gets on. The worker's [`Sweep`] compares.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -132,6 +132,7 @@ impl Watch {
 #[derive(Debug, Default)]
 pub(crate) struct Sweep {
     now: Ticks,
+    draining: Cell<bool>,
     watches: RefCell<Vec<Weak<Watch>>>,
 }
 
@@ -150,7 +151,7 @@ impl Sweep {
             total: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             beats: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            draining: AtomicBool::new(self.draining.get()),
             task: AtomicWaker::new(),
         });
         self.watches.borrow_mut().push(Arc::downgrade(&watch));
@@ -164,8 +165,9 @@ impl Sweep {
         self.each(|watch| watch.look(now));
     }
 
-    /// Tells all that the worker shuts down.
+    /// Tells all that the worker shuts down, and all that come later.
     pub(crate) fn drain(&self) {
+        self.draining.set(true);
         self.each(|watch| {
             watch.draining.store(true, Ordering::Relaxed);
             watch.task.wake();
@@ -218,5 +220,6 @@ mod tests {
         sweep.drain();
         assert!(kept.draining());
         assert_eq!(sweep.watches.borrow().len(), 1);
+        assert!(sweep.watch().draining(), "who comes later is told too");
     }
 }

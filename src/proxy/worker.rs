@@ -57,26 +57,24 @@ pub(crate) struct Worker {
     pub(crate) proxy_protocol: bool,
     shared: Arc<Shared>,
     gate: RefCell<(u64, Rc<Gate>)>,
-    connections: Cell<usize>,
+}
+
+/// How many connections of clients are open.
+#[derive(Default)]
+pub(crate) struct Open {
+    count: Cell<usize>,
     one_less: Notify,
 }
 
 impl Worker {
     fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
-        let own = Rc::new(Own { ids: RequestIds::new(), measure: Measure::new(), sweep: Rc::new(Sweep::default()) });
+        let (sweep, open) = (Rc::new(Sweep::default()), Open::default());
+        let own = Rc::new(Own { ids: RequestIds::new(), measure: Measure::new(), sweep, open });
         let version = shared.version.load(Ordering::Acquire);
         let parts = shared.parts.load_full();
         let pools = pools(&parts, &[], &own.sweep);
         let gate = Rc::new(Gate { parts, pools, own: Rc::clone(&own) });
-        Self {
-            own,
-            tls,
-            proxy_protocol,
-            shared,
-            gate: RefCell::new((version, gate)),
-            connections: Cell::new(0),
-            one_less: Notify::new(),
-        }
+        Self { own, tls, proxy_protocol, shared, gate: RefCell::new((version, gate)) }
     }
 
     /// The gate as configured now. Asking costs one read of a number that hardly ever changes.
@@ -99,12 +97,12 @@ impl Worker {
     }
 
     async fn accept(self: &Rc<Self>, listener: &Listener) {
-        if self.connections.get() >= MOST_CONNECTIONS {
-            return self.one_less.notified().await;
+        if self.own.open.count.get() >= MOST_CONNECTIONS {
+            return self.own.open.one_less.notified().await;
         }
         match listener.accept().await {
             Ok((stream, address)) => {
-                let counted = Counted::new(self);
+                let counted = Counted::new(&self.own);
                 let worker = Rc::clone(self);
                 tokio::task::spawn_local(async move {
                     serve(worker, stream, address).await;
@@ -146,22 +144,24 @@ fn pools(parts: &GateParts, known: &[Rc<Pool>], sweep: &Rc<Sweep>) -> Vec<Rc<Poo
     parts.upstreams.iter().map(pool).collect()
 }
 
-/// A connection that counts.
-struct Counted(Rc<Worker>);
+/// A connection of a client that counts, whatever is spoken on it.
+pub(crate) struct Counted(Rc<Own>);
 
 impl Counted {
-    fn new(worker: &Rc<Worker>) -> Self {
-        worker.connections.set(worker.connections.get() + 1);
-        worker.own.measure.connected();
-        Self(Rc::clone(worker))
+    /// One more.
+    pub(crate) fn new(own: &Rc<Own>) -> Self {
+        own.open.count.set(own.open.count.get() + 1);
+        own.measure.connected();
+        Self(Rc::clone(own))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get().saturating_sub(1));
-        self.0.own.measure.disconnected();
-        self.0.one_less.notify_one();
+        let open = &self.0.open;
+        open.count.set(open.count.get().saturating_sub(1));
+        self.0.measure.disconnected();
+        open.one_less.notify_one();
     }
 }
 
@@ -210,12 +210,12 @@ pub(crate) fn run(
         drop(listener);
         worker.own.sweep.drain();
         let empty = async {
-            while worker.connections.get() > 0 {
-                worker.one_less.notified().await;
+            while worker.own.open.count.get() > 0 {
+                worker.own.open.one_less.notified().await;
             }
         };
         if tokio::time::timeout(DRAIN_LIMIT, empty).await.is_err() {
-            tracing::warn!(connections = worker.connections.get(), "connections are cut: they took too long to end");
+            tracing::warn!(connections = worker.own.open.count.get(), "connections are cut: they took too long to end");
         }
         worker.own.measure.flush();
         worker.gate().pools.iter().for_each(|pool| pool.measure().flush());

@@ -53,3 +53,5 @@ mod store_away;
 mod support;
 mod vectors;
 mod websocket;
+mod websocket_ends;
+mod websocket_http2;

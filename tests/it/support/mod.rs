@@ -15,6 +15,8 @@ pub(crate) mod raw;
 pub(crate) mod site;
 pub(crate) mod upstream;
 pub(crate) mod vector_cases;
+pub(crate) mod websocket_application;
+pub(crate) mod websocket_http2;
 
 /// A file of the shared vectors; `None`, with a word about it, when they aren't there.
 pub(crate) fn vector_file(name: &str) -> Option<serde_json::Value> {
