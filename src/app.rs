@@ -87,6 +87,9 @@ impl App {
     /// # Errors
     /// When an address, a file or a thread can't be had. Nothing is left running then.
     pub fn start(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, AppError> {
+        // Its clock is calibrated for some 25 ms, so that is done beside everything else. Without an ops address nobody could read metrics,
+        // so nothing is recorded.
+        let metrics = config.listen.ops_address.map(|_| std::thread::spawn(metrics_of_this_process));
         verify::prepare().map_err(AppError::Engine)?;
         let store: Arc<dyn Store> = Arc::new(MemoryStore::beginning(MemoryLimits::default(), clock.now()));
         let (stop, stopping) = watch::channel(false);
@@ -107,11 +110,10 @@ impl App {
         // Nobody is told that we are alive and ready before everybody can sign in who ever will.
         watching.wait_for_first_look();
 
-        let ops = match config.listen.ops_address {
+        let ops = match config.listen.ops_address.zip(metrics) {
             None => None,
-            Some(address) => {
-                // Without an ops address nobody could read metrics, so nothing is recorded.
-                let metrics = metrics_of_this_process();
+            Some((address, metrics)) => {
+                let metrics = metrics.join().map_err(|_| AppError::Thread(std::io::Error::other("it panicked")))?;
                 let router = router(OpsParts { store, clock, metrics: metrics.clone(), login, board });
                 let started = ops::start(address, router, move || metrics.run_upkeep(), stopping.clone());
                 Some(started.map_err(|source| AppError::Ops { address, source })?)
