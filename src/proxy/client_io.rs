@@ -43,7 +43,7 @@ pub(crate) struct Phase {
     upgraded: AtomicBool,
     /// Nothing more is read as a request.
     closing: AtomicBool,
-    /// The tick in which an octet was last read.
+    /// The tick in which an octet was last read, or an exchange ended.
     heard: AtomicU32,
     /// The client doesn't take what is written.
     blocked: AtomicBool,
@@ -111,7 +111,7 @@ impl Phase {
         quiet && self.between.load(Ordering::Relaxed) && self.silent_for() >= AWAKE_FOR
     }
 
-    /// Ticks since an octet was last read.
+    /// Ticks since an octet was last read, or an exchange ended.
     fn silent_for(&self) -> u32 {
         self.watch.tick().wrapping_sub(self.heard.load(Ordering::Relaxed))
     }
@@ -161,6 +161,8 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // More may have been read already.
+            self.0.heard.store(self.0.watch.tick(), Ordering::Relaxed);
             self.0.settle();
         }
     }
@@ -208,7 +210,11 @@ impl ClientIo {
                 ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
                 ClientStream::Unix(stream) => stream.poll_read_ready(cx),
             };
-            ready.map(|_| true)
+            ready.map(|_| {
+                // If it was nothing, it sleeps again.
+                self.phase.watch.beat();
+                true
+            })
         })
         .await
     }
@@ -293,9 +299,7 @@ impl AsyncWrite for ClientIo {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = delegate!(self, stream => Pin::new(stream).poll_flush(cx));
-        if flushed.is_pending() {
-            self.phase.wrote(&flushed);
-        }
+        self.phase.blocked.store(flushed.is_pending(), Ordering::Relaxed);
         flushed
     }
 
@@ -409,5 +413,64 @@ mod tests {
         assert_eq!(handed, [b"GET / HTTP/1.1\r\n", POISON].concat());
         client.write_all(b"GET /smuggled HTTP/1.1\r\n").await.unwrap();
         assert_eq!(read(&mut io).await, POISON);
+    }
+
+    #[tokio::test]
+    async fn it_is_idle_too_when_tls_was_written_late() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let der = made.cert.der().clone();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![der.clone()], key)
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = async {
+            let tcp = TcpStream::connect(address).await.unwrap();
+            tokio_rustls::TlsConnector::from(Arc::new(client)).connect("localhost".try_into().unwrap(), tcp).await.unwrap()
+        };
+        let accepting = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap()
+        };
+        let (mut client, server) = tokio::join!(connecting, accepting);
+        let sweep = Sweep::default();
+        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+        let mut io = ClientIo::new(ClientStream::Tls(Box::new(server)), true, Arc::clone(&phase));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        read(&mut io).await;
+        pass(&sweep, TICK * 10);
+        assert!(phase.is_idle());
+        // As hyper does it: write what is taken, then flush.
+        let mut written = 0;
+        loop {
+            let piece = vec![b'x'; 16 * 1024];
+            let wrote = poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_write(cx, &piece))).await;
+            let Poll::Ready(Ok(count)) = wrote else { panic!("{wrote:?}") };
+            written += count;
+            let flushed = poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_flush(cx))).await;
+            if flushed.is_pending() {
+                break;
+            }
+        }
+        assert!(!phase.is_idle(), "the client doesn't read");
+        let reading = async {
+            let mut all = vec![0; written];
+            client.read_exact(&mut all).await.unwrap();
+        };
+        let flushing = async { io.flush().await.unwrap() };
+        tokio::join!(reading, flushing);
+        assert!(phase.is_idle(), "all that was written is gone");
     }
 }

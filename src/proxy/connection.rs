@@ -1,7 +1,7 @@
 //! One client's connection: TLS or not, HTTP/1.1 or HTTP/2, until it ends, is too slow, or the worker shuts down.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
@@ -15,6 +15,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWrite as _;
 
 use super::client_io::{ClientIo, ClientStream, Phase};
 use super::forwarded::Peer;
@@ -28,6 +29,10 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Streams of one HTTP/2 connection at a time.
 const MOST_STREAMS: u32 = 128;
+/// So much of an upload or a WebSocket by HTTP/2 may be on its way before the application takes it, in octets.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// The same of all streams of a connection together: those that an application doesn't read must not hold up the others.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Runs HTTP/2 streams on the worker's own event loop.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +84,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(MOST_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
             // WebSockets (RFC 8441 section 3).
             .enable_connect_protocol()
@@ -109,13 +116,13 @@ where
         let (wind_up, phase) = (http1::UpgradeableConnection::graceful_shutdown, Arc::clone(&phase));
         let over = Guarded { serving: Pin::new(&mut *serving), wind_up, winding: false, phase }.await;
         let (Over::Idle, Some(parts)) = (over, serving.into_parts()) else { return };
-        // Between two requests nothing is left over but empty lines, and who sends these can connect anew.
-        if !parts.read_buf.is_empty() {
-            return;
-        }
-        drop(parts.read_buf);
         (io, service) = (parts.io.into_inner(), parts.service);
-        if !io.sleep().await {
+        // Between two requests there may be empty lines (RFC 9112 section 2.2), and nothing else.
+        let understood = parts.read_buf.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
+        drop(parts.read_buf);
+        if !understood || !io.sleep().await {
+            // Says goodbye in TLS. If it doesn't go out at once, nobody listens.
+            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_shutdown(cx))).await;
             return;
         }
     }
@@ -238,6 +245,12 @@ mod tests {
                     pass(&sweep, 10).await;
                     assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps");
                 }
+                // Empty lines don't keep it awake, nor end it.
+                for _ in 0..2 {
+                    client.write_all(b"\r\n").await.unwrap();
+                    pass(&sweep, 10).await;
+                    assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps again");
+                }
                 // Two at once, and a body in two parts.
                 client
                     .write_all(b"GET /d HTTP/1.1\r\nHost: a\r\n\r\nPOST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nGET ")
@@ -275,5 +288,39 @@ mod tests {
                 })
                 .await;
         }
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_behind_a_slow_one_are_all_answered() {
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                let (ours, mut client) = UnixStream::pair().unwrap();
+                let sweep = Sweep::default();
+                let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+                let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
+                let (service_phase, go) = (Arc::clone(&phase), Rc::new(tokio::sync::Notify::new()));
+                let slow = Rc::clone(&go);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (busy, slow) = (Busy::new(&service_phase), Rc::clone(&slow));
+                    async move {
+                        if request.uri().path() == "/slow" {
+                            slow.notified().await;
+                        }
+                        drop(busy);
+                        Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from("x"))))
+                    }
+                });
+                let serving = tokio::task::spawn_local(http1(io, service, Arc::clone(&phase)));
+                let head = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+                client.write_all(format!("{}{}", head("/slow"), head("/quick").repeat(20)).as_bytes()).await.unwrap();
+                pass(&sweep, 10).await;
+                go.notify_one();
+                // hyper pauses after every 16 of them.
+                for _ in 0..21 {
+                    answer(&mut client, "x").await;
+                }
+                assert!(!serving.is_finished());
+            })
+            .await;
     }
 }

@@ -3,9 +3,7 @@
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use hyper::ext::Protocol;
@@ -28,8 +26,6 @@ pub(crate) fn take(head: &mut Parts) {
     let headers = &mut head.headers;
     // The key is ours to make, since the answer to it is ours to check.
     remove_where(headers, |name| fold(name.as_str()) == SEC_WEBSOCKET_KEY.as_str());
-    // There is no content; and gRPC's way to say no has status 200, which would say that the WebSocket is open.
-    headers.remove(CONTENT_TYPE);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
@@ -81,7 +77,7 @@ mod tests {
     fn connect(protocol: Option<&'static str>) -> Parts {
         let request = Request::connect("https://app.example/ws").version(Version::HTTP_2);
         let request = request.header("sec-websocket-key", "theirs").header("sec_websocket.key", "theirs too");
-        let mut request = request.header("content-type", "application/grpc").header("origin", "x").body(()).unwrap();
+        let mut request = request.header("origin", "x").body(()).unwrap();
         if let Some(protocol) = protocol {
             request.extensions_mut().insert(Protocol::from_static(protocol));
         }
@@ -100,7 +96,7 @@ mod tests {
         for protocol in [None, Some("connect-udp"), Some("WebSocket"), Some("websocket2"), Some("")] {
             let mut head = connect(protocol);
             take(&mut head);
-            assert_eq!((head.method, head.headers.len()), (Method::CONNECT, 4), "{protocol:?}");
+            assert_eq!((head.method, head.headers.len()), (Method::CONNECT, 3), "{protocol:?}");
         }
         let mut post = connect(Some("websocket"));
         post.method = Method::POST;

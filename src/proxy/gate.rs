@@ -188,12 +188,12 @@ impl Gate {
         busy: Busy,
         version: Version,
     ) -> (Response<Outgoing>, Outcome) {
-        // By HTTP/2 a 200 would open a tunnel, so no CONNECT is a proxy's question.
+        // A 200 would open a tunnel, so no CONNECT is a proxy's question.
         let tunnel = head.method == Method::CONNECT;
         extended_connect::take(&mut head);
         let asked = !tunnel && self.parts.forward_auth && self.parts.web.asked_about(&head.uri).is_some();
-        if asked {
-            // gRPC's way to say no has status 200, which would let the request pass.
+        if asked || tunnel {
+            // gRPC's way to say no has status 200, which would let the request pass, or open the tunnel.
             head.headers.remove(CONTENT_TYPE);
         }
         let manner = Manner::of(&head.headers);

@@ -198,7 +198,7 @@ mod tests {
     use rustls_pki_types::pem::PemObject;
 
     use crate::saml::expectations::Checks;
-    use crate::saml::fixture::{Sign, anchors, expectations, key_pair, now, response, signed_by, to_be_signed, verify};
+    use crate::saml::fixture::{Sign, anchors, expectations, idp, key_pair, now, response, signed_by, to_be_signed, verify};
     use crate::saml::keys::{TrustAnchors, TrustedCertificate};
     use crate::saml::{SamlError, VerifiedAssertion, verify_response};
 
@@ -272,5 +272,73 @@ mod tests {
         let info = info.replace("<ds:SignatureValue/>", "</ds:SignatureValue>");
         assert!(verify(&good.replace("</ds:SignatureValue>", &info)).is_ok());
         assert_eq!(anchors().certificates().len(), 1);
+    }
+
+    #[test]
+    fn every_genuine_form_is_accepted() {
+        let exclusive = "http://www.w3.org/2001/10/xml-exc-c14n#";
+        let inclusive = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
+        let inclusive_11 = "http://www.w3.org/2006/12/xml-c14n11";
+        let bare = |name: &str, uri: &str| format!("<ds:{name} Algorithm=\"{uri}\"/>");
+        let method = |uri: &str| bare("CanonicalizationMethod", uri);
+        let transform = |uri: &str| bare("Transform", uri);
+        let listing = |name: &str, list: &str| {
+            let inside = format!("<ec:InclusiveNamespaces xmlns:ec=\"{exclusive}\" PrefixList=\"{list}\"/>");
+            format!("<ds:{name} Algorithm=\"{exclusive}\">{inside}</ds:{name}>")
+        };
+        let forms = [
+            (method(inclusive), transform(exclusive)),
+            (method(inclusive_11), transform(exclusive)),
+            (method(inclusive), transform(inclusive)),
+            (method(inclusive_11), transform(inclusive_11)),
+            (method(inclusive), String::new()),
+            (listing("CanonicalizationMethod", "xs p a"), transform(exclusive)),
+            (listing("CanonicalizationMethod", "#default xs"), listing("Transform", "#default xs a")),
+            (listing("CanonicalizationMethod", "nowhere"), listing("Transform", "")),
+            (format!("\n <!-- c -->\n{}<!-- d -->", method(exclusive)), format!("\n\t{}\n", transform(exclusive))),
+            (format!("\n <!-- c -->\n{}", method(inclusive)), format!("\n\t{}\n", transform(inclusive))),
+            (format!("&#13;&#10;{}&#13;", method(inclusive)), format!("\r\n{}\r\n", transform(exclusive))),
+        ];
+        let above = [
+            "xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" xmlns:unused=\"urn:u\"",
+            "xmlns=\"urn:d\" xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" xml:lang=\"en\" xml:space=\"preserve\"",
+        ];
+        for sign in [Sign::Response, Sign::Assertion] {
+            for (method_of_form, transform_of_form) in &forms {
+                for above in above {
+                    let xml = to_be_signed(sign).replace(&method(exclusive), method_of_form);
+                    let xml = xml.replace(&transform(exclusive), transform_of_form);
+                    let xml = signed_by(&xml.replacen("<p:Response ", &format!("<p:Response {above} "), 1), &idp().0);
+                    let verified = verify(&xml).map(drop);
+                    assert!(verified.is_ok(), "{method_of_form} {transform_of_form} {above}: {verified:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ecdsa_as_older_java_writes_it() {
+        use base64::Engine;
+        let engine = base64::engine::general_purpose::STANDARD;
+        let (key, certificate) = key_pair(&rcgen::PKCS_ECDSA_P521_SHA512);
+        let template = to_be_signed(Sign::Assertion).replace("#ecdsa-sha256", "#ecdsa-sha512");
+        for _ in 0..60 {
+            let xml = signed_by(&template, &key);
+            let (before, rest) = xml.split_once("<ds:SignatureValue>").unwrap();
+            let (value, after) = rest.split_once("</ds:SignatureValue>").unwrap();
+            let value: String = value.chars().filter(|c| !c.is_whitespace()).collect();
+            let value = engine.decode(value).unwrap();
+            assert_eq!(value.len(), 132);
+            // r and s in as many octets as the longer one needs.
+            if value[0] != 0 || value[66] != 0 {
+                continue;
+            }
+            let short = engine.encode([&value[1..66], &value[67..]].concat());
+            let xml = format!("{before}<ds:SignatureValue>{short}</ds:SignatureValue>{after}");
+            let outcome = verify_by(&xml, &[&certificate]);
+            assert!(outcome.is_ok(), "{:?}", outcome.err());
+            return;
+        }
+        panic!("no such signature");
     }
 }

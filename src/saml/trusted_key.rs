@@ -70,12 +70,13 @@ fn algorithm(kind: KeyKind, hash: Hash) -> Option<&'static dyn VerificationAlgor
     Some(algorithm)
 }
 
-/// DER of r and s side by side, each of `length` octets (RFC 3279, 2.2.3). `None` when it has another length.
+/// DER of r and s side by side, each of `length` octets or, as older Java writes them, without zeros that both begin with (RFC 3279,
+/// 2.2.3). `None` when it has another length.
 fn der_of(value: &[u8], length: usize) -> Option<Vec<u8>> {
-    if value.len() != 2 * length {
+    if value.is_empty() || !value.len().is_multiple_of(2) || value.len() > 2 * length {
         return None;
     }
-    let (r, s) = value.split_at(length);
+    let (r, s) = value.split_at(value.len() / 2);
     let mut integers = Vec::with_capacity(value.len() + 8);
     for number in [r, s] {
         let zeros = number.iter().take_while(|octet| **octet == 0).count();

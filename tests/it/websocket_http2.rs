@@ -296,6 +296,16 @@ fn what_the_application_does_not_read_is_not_taken_from_the_client() {
 }
 
 #[test]
+fn streams_that_are_not_read_leave_room_for_the_others() {
+    let application = Application::start();
+    let site = Site::start(Wanted::before(application.address()).rules(vec![Rule::new("/**", Allow::Anyone)]));
+    let connection = site.connect();
+    let mut streams: Vec<_> = (0..8).map(|_| (connection.websocket("/ws", &[]), application.next().1)).collect();
+    let rooms: Vec<_> = streams.iter_mut().map(|(client, _)| client.allowance()).collect();
+    assert!(rooms.iter().all(|room| *room == rooms[0]), "{rooms:?}");
+}
+
+#[test]
 fn the_end_of_samlgate_is_told_too() {
     let application = Application::start();
     let site = Site::start(Wanted::before(application.address()).rules(vec![Rule::new("/**", Allow::Anyone)]));
@@ -310,4 +320,17 @@ fn the_end_of_samlgate_is_told_too() {
     assert!(is_over(&mut client));
     assert_eq!(Frame::read(&mut server), Some(Frame::close(1001, "shutting down", true)));
     assert!(is_over(&mut server));
+}
+
+#[test]
+fn no_connect_is_answered_with_success() {
+    let application = Application::start();
+    let rules = vec![Rule::new("/public/**", Allow::Anyone)];
+    let site = Site::start(Wanted::before(application.address()).rules(rules));
+    let connection = site.connect();
+    let grpc = [("content-type", "application/grpc"), ("sec-websocket-version", "13")];
+    for (uri, protocol) in [("https://app.example/public/ws", Some("connect-udp")), ("app.example:443", None)] {
+        let answer = connection.ask(uri, protocol, &grpc);
+        assert_eq!(answer.status(), 400, "{uri} {protocol:?}");
+    }
 }

@@ -116,6 +116,13 @@ impl Stream {
         })
     }
 
+    /// How much could be sent now, which is kept for it.
+    pub(crate) fn allowance(&mut self) -> usize {
+        self.send.reserve_capacity(64 << 20);
+        let allowed = std::future::poll_fn(|cx| self.send.poll_capacity(cx));
+        self.handle.block_on(async { timeout(PATIENCE, allowed).await }).expect("room for this stream").unwrap().unwrap()
+    }
+
     /// Ends its own direction.
     pub(crate) fn finish(&mut self) {
         self.send.send_data(Bytes::new(), true).unwrap();
