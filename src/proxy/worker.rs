@@ -20,6 +20,7 @@ use super::measure::Measure;
 use super::pool::Pool;
 use super::request_id::RequestIds;
 use super::watch::{Sweep, TICK};
+use crate::give_way::EventLoop;
 
 /// Connections of one worker at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 20_000;
@@ -179,7 +180,14 @@ fn runtime() -> io::Result<LocalRuntime> {
         let _ = rustix::process::getpriority_process(None)
             .and_then(|now| rustix::process::setpriority_process(None, (now + GIVES_WAY).min(19)));
     };
-    Builder::new_current_thread().enable_all().on_thread_start(give_way).build_local(LocalOptions::default())
+    let event_loop = EventLoop::new();
+    let same = Arc::clone(&event_loop);
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(give_way)
+        .on_thread_park(move || event_loop.set_busy(false))
+        .on_thread_unpark(move || same.set_busy(true))
+        .build_local(LocalOptions::default())
 }
 
 /// Runs a worker on this thread until `stop` says so and its clients are served, or time is up.
