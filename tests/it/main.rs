@@ -47,6 +47,7 @@ mod return_paths;
 mod several_applications;
 mod single_logout;
 mod smuggling;
+mod smuggling_table;
 mod snippets;
 mod step_up;
 mod store_away;
