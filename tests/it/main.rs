@@ -52,6 +52,7 @@ mod snippets;
 mod step_up;
 mod store_away;
 mod support;
+mod tls_versions;
 mod vectors;
 mod websocket;
 mod websocket_ends;
