@@ -9,8 +9,6 @@ from measure import MIB, Measurement, memory
 from processes import wait_for
 
 CLIENTS = 32
-
-
 # Seconds that slow clients have had before anything is measured: hundreds of answers of 1 MiB that begin at once are another matter.
 SETTLED = 5
 
