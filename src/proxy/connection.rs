@@ -116,7 +116,11 @@ where
         let Some(parts) = serving.into_parts() else { return };
         match over {
             Over::Idle => {}
-            Over::Ended => return linger(parts.io.into_inner(), phase.watch()).await,
+            Over::Ended => {
+                let io = parts.io.into_inner();
+                drop((parts.read_buf, parts.service));
+                return linger(io, phase.watch()).await;
+            }
             Over::Cut => return,
         }
         // Between two requests nothing is left over but empty lines, and who sends these can connect anew.
