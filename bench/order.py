@@ -26,6 +26,7 @@ from load import HANDSHAKES, HTTP2, LARGE, PACED, SMALL, wrk
 from measure import in_turn, table
 from processes import Processes
 from rivals import Rivals
+from slow import SLOW
 from starting import STARTING
 from transfers import DOWN, UP
 from websockets import ECHO
@@ -41,6 +42,7 @@ MEASUREMENTS = {
     "handshakes": HANDSHAKES,
     "http2": HTTP2,
     "start": STARTING,
+    "slow": SLOW,
 }
 HOSTILE = "hostile"
 CONTENDERS = ["nginx", "samlgate", "mod_auth_mellon", "Shibboleth SP"]
@@ -66,7 +68,7 @@ class Bench:
         number = lambda name, usual, at_smoke: int(os.environ.get(name, at_smoke if smoke else usual))
         self.seconds, self.rounds = number("SECONDS_EACH", 5, 1), number("ROUNDS", 5, 1)
         self.connections, self.workers = number("CONNECTIONS", 64, 64), number("WORKERS", os.cpu_count(), os.cpu_count())
-        self.rate = number("RATE", 4000, 1000)
+        self.rate, self.slow = number("RATE", 4000, 1000), number("SLOW", 2400, 200)
         self.only = chosen("ONLY", [*MEASUREMENTS, HOSTILE], [*MEASUREMENTS, HOSTILE])
         self.contenders = chosen("CONTENDERS", CONTENDERS, CONTENDERS[:2] if smoke else CONTENDERS)
         self.files, self.idle = files_for(number("IDLE", 10_000, 500))

@@ -15,16 +15,20 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::client_io::{ClientIo, ClientStream, Phase};
+use super::direction::poll_discard;
 use super::forwarded::Peer;
 use super::gate::ClientConnection;
 use super::proxy_protocol;
+use super::watch::Watch;
 use super::worker::Worker;
 
 /// A TLS handshake must be done within this time.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// A client that goes on sending after its answer has this long to notice.
+const LINGERING_LIMIT: Duration = Duration::from_secs(30);
 /// Largest head of a request, in octets.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Streams of one HTTP/2 connection at a time.
@@ -113,9 +117,18 @@ where
     builder.max_header_size(LARGEST_HEAD).header_read_timeout(None);
     loop {
         let mut serving = Box::new(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
-        let (wind_up, phase) = (http1::UpgradeableConnection::graceful_shutdown, Arc::clone(&phase));
-        let over = Guarded { serving: Pin::new(&mut *serving), wind_up, winding: false, phase }.await;
-        let (Over::Idle, Some(parts)) = (over, serving.into_parts()) else { return };
+        let (wind_up, shared) = (http1::UpgradeableConnection::graceful_shutdown, Arc::clone(&phase));
+        let over = Guarded { serving: Pin::new(&mut *serving), wind_up, winding: false, phase: shared }.await;
+        let Some(parts) = serving.into_parts() else { return };
+        match over {
+            Over::Idle => {}
+            Over::Ended => {
+                let io = parts.io.into_inner();
+                drop((parts.read_buf, parts.service));
+                return linger(io, phase.watch()).await;
+            }
+            Over::Cut => return,
+        }
         (io, service) = (parts.io.into_inner(), parts.service);
         // Between two requests there may be empty lines (RFC 9112 section 2.2), and nothing else.
         let understood = parts.read_buf.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
@@ -125,6 +138,36 @@ where
             let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_shutdown(cx))).await;
             return;
         }
+    }
+}
+
+/// Closes a connection whose client may still be sending what nobody reads, as the rest of an upload that was refused. Such octets would
+/// make the kernel reset the connection, and many a client then loses the answer, or never looks for it (RFC 9112 section 9.6).
+async fn linger(io: ClientIo, watch: &Watch) {
+    let Some(mut stream) = io.into_unheard() else { return };
+    watch.limit_total(LINGERING_LIMIT);
+    poll_fn(|cx| {
+        watch.wakes(cx.waker());
+        if watch.expired() || watch.draining() {
+            return Poll::Ready(());
+        }
+        match &mut stream {
+            ClientStream::Tcp(stream) => poll_last(cx, stream),
+            // What comes is thrown away, so nobody needs to decrypt it.
+            ClientStream::Tls(stream) => poll_last(cx, stream.get_mut().0),
+            ClientStream::Unix(stream) => poll_last(cx, stream),
+        }
+    })
+    .await;
+}
+
+/// Ready when the client has closed its side, or is gone.
+fn poll_last(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Poll<()> {
+    // hyper has done so already, unless something went wrong.
+    match Pin::new(&mut *stream).poll_shutdown(cx) {
+        Poll::Ready(Ok(())) => poll_discard(cx, stream),
+        Poll::Ready(Err(_)) => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
     }
 }
 
@@ -144,6 +187,8 @@ async fn announced(stream: &mut ClientStream) -> io::Result<Option<IpAddr>> {
 enum Over {
     /// Not at all.
     Ended,
+    /// Not at all, and nothing more is said: it took too long.
+    Cut,
     /// With the next request, sometime.
     Idle,
 }
@@ -167,7 +212,7 @@ impl<S: Future> Future for Guarded<'_, S> {
         if watch.expired() {
             // A client that takes part in nothing any more, or had its chance to close.
             if phase.is_busy() || phase.is_closing() {
-                return Poll::Ready(Over::Ended);
+                return Poll::Ready(Over::Cut);
             }
             phase.close();
             wind_up(serving.as_mut());
@@ -232,7 +277,7 @@ mod tests {
         tokio::task::LocalSet::new()
             .run_until(async {
                 let (mut client, serving, phase, sweep) = connected();
-                let serving = tokio::task::spawn_local(serving);
+                tokio::task::spawn_local(serving);
                 pass(&sweep, 10).await;
                 let awake = Arc::strong_count(&phase);
                 for path in ["/a", "/b", "/c"] {
@@ -259,13 +304,45 @@ mod tests {
                 answer(&mut client, "/d").await;
                 answer(&mut client, "/e").await;
                 pass(&sweep, 10).await;
-                assert!(serving.is_finished() || Arc::strong_count(&phase) == awake, "a body has come in part");
                 let _ = client.write_all(b"/f HT").await;
                 let mut rest = Vec::new();
                 let _ = client.read_to_end(&mut rest).await;
                 assert!(rest.is_empty(), "no part of a body is a request: {}", String::from_utf8_lossy(&rest));
             })
             .await;
+    }
+
+    #[tokio::test]
+    async fn who_goes_on_sending_after_the_answer_is_heard_out_for_a_while() {
+        enum By {
+            Client,
+            Time,
+            Worker,
+        }
+        for by in [By::Client, By::Time, By::Worker] {
+            tokio::task::LocalSet::new()
+                .run_until(async {
+                    let (mut client, serving, _phase, sweep) = connected();
+                    let serving = tokio::task::spawn_local(serving);
+                    client.write_all(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n").await.unwrap();
+                    let mut read = Vec::new();
+                    client.read_to_end(&mut read).await.unwrap();
+                    assert!(read.ends_with(b"\r\n\r\n/a"), "the answer and the end");
+                    client.write_all(&vec![b'x'; 4 << 20]).await.unwrap();
+                    pass(&sweep, 20).await;
+                    assert!(!serving.is_finished());
+                    match by {
+                        By::Client => drop(client),
+                        By::Time => {
+                            pass(&sweep, u32::try_from((LINGERING_LIMIT + TICK * 2).as_millis() / TICK.as_millis()).unwrap())
+                                .await
+                        }
+                        By::Worker => sweep.drain(),
+                    }
+                    serving.await.unwrap();
+                })
+                .await;
+        }
     }
 
     #[tokio::test]

@@ -28,8 +28,6 @@ pub(crate) struct Direction {
     step: Step,
     /// Something was written and may be kept back on its way.
     unflushed: bool,
-    /// Something was read.
-    heard: bool,
 }
 
 #[derive(Debug)]
@@ -47,12 +45,12 @@ enum Step {
 impl Direction {
     /// Nothing has passed yet.
     pub(crate) fn new() -> Self {
-        Self { frames: Frames::new(), held: BytesMut::new(), step: Step::Pass, unflushed: false, heard: false }
+        Self { frames: Frames::new(), held: BytesMut::new(), step: Step::Pass, unflushed: false }
     }
 
-    /// Whether something was read since the last call.
-    pub(crate) fn take_heard(&mut self) -> bool {
-        std::mem::take(&mut self.heard)
+    /// Whether anything was passed on since the last call but pings and pongs.
+    pub(crate) fn take_said(&mut self) -> bool {
+        self.frames.take_said()
     }
 
     /// Whether anything is still read.
@@ -158,7 +156,6 @@ impl Direction {
         if octets.is_empty() {
             return Poll::Ready(Ok(false));
         }
-        self.heard = true;
         if matches!(self.step, Step::Finish(_)) {
             octets = octets.get(..self.frames.rest(octets)).unwrap_or_default();
         }

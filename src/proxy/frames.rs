@@ -7,6 +7,10 @@ pub(crate) struct Frames {
     at: At,
     /// A Close frame has begun: no other frame may follow (section 5.5.1).
     closed: bool,
+    /// The frame that has begun is a control frame (section 5.5): browsers answer pings by themselves.
+    control: bool,
+    /// Something passed that is no control frame.
+    said: bool,
 }
 
 /// What comes next.
@@ -26,6 +30,8 @@ enum At {
 
 /// The opcode of a Close frame (section 5.2).
 const CLOSE: u8 = 8;
+/// Opcodes of control frames have this bit.
+const CONTROL: u8 = 8;
 /// A Close frame's first octet: the whole message is in it.
 const WHOLE_CLOSE: u8 = 0x80 | CLOSE;
 /// The second octet's bit for "masked".
@@ -36,14 +42,20 @@ const MASK: u64 = 4;
 impl Frames {
     /// Before the first frame.
     pub(crate) fn new() -> Self {
-        Self { at: At::Start, closed: false }
+        Self { at: At::Start, closed: false, control: false, said: false }
     }
 
     /// These octets were passed on.
     pub(crate) fn pass(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() {
             octets = octets.get(self.step(octets)..).unwrap_or_default();
+            self.said |= !self.control;
         }
+    }
+
+    /// Whether anything passed since the last call that somebody said, and not the protocol itself.
+    pub(crate) fn take_said(&mut self) -> bool {
+        std::mem::take(&mut self.said)
     }
 
     /// Whether a frame has begun and not ended.
@@ -73,6 +85,7 @@ impl Frames {
         self.at = match self.at {
             At::Start => {
                 self.closed |= first & 0x0f == CLOSE;
+                self.control = first & CONTROL != 0;
                 At::Second
             }
             At::Second => {
@@ -127,6 +140,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn control_frames_say_nothing_and_every_part_of_a_message_does() {
+        let mut frames = Frames::new();
+        let mut said = |octets: &[u8]| {
+            frames.pass(octets);
+            frames.take_said()
+        };
+        assert!(!said(b"\x8a\x80\0\0\0\0"), "a pong");
+        assert!(!said(b"\x89\x82\0\0\0\0a"), "a ping in part");
+        assert!(!said(b"b"));
+        assert!(said(b"\x01\x82\0\0\0\0a"), "a text in part");
+        assert!(said(b"b"));
+        assert!(!said(b"\x8a\x80\0\0\0\0"), "between two parts of a message");
+        assert!(said(b"\x8a\x80\0\0\0\0\x80\x80\0\0\0\0"), "a pong and the last part");
+        assert!(!said(b""));
+    }
 
     /// A frame as it is written, in the given form of length.
     fn frame(first: u8, payload: usize, form: u8, masked: bool) -> Vec<u8> {

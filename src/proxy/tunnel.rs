@@ -128,8 +128,8 @@ impl Tunnel {
     fn pass(&mut self, cx: &mut Context<'_>, client: &mut TokioIo<Upgraded>, now: Timestamp) -> Poll<()> {
         let up = self.up.poll(cx, client, &mut self.application);
         let down = self.down.poll(cx, &mut self.application, client);
-        if let (true, Some(session)) = (self.up.take_heard(), &self.session) {
-            // What the user sends counts as use, what the application sends doesn't.
+        if let (true, Some(session)) = (self.up.take_said(), &self.session) {
+            // What the user sends counts as use. What the application sends doesn't, nor does what a browser answers to its pings.
             session.touch(now);
         }
         match (up, down) {

@@ -5,7 +5,7 @@
 //! may stand a server that doesn't. So every head is looked at here first, and so are the framing of chunks and
 //! trailers. This file can only refuse: hyper's reading is the one that counts.
 
-/// Longest line that is kept while it is incomplete; hyper refuses such a head earlier, with 431.
+/// Longest line; hyper refuses such a head earlier, with 431.
 const LONGEST_LINE: usize = 256 * 1024;
 /// Longest line of a chunk's size and extensions.
 const LONGEST_CHUNK_LINE: usize = 4096;
@@ -93,12 +93,16 @@ impl Wire {
                 octets.get(taken..)
             }
             Place::Start | Place::Fields | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
-                let Some(end) = memchr::memchr(b'\n', octets) else {
-                    self.partial.extend_from_slice(octets);
-                    let longest = if self.place == Place::ChunkSize { LONGEST_CHUNK_LINE } else { LONGEST_LINE };
-                    return (self.partial.len() <= longest).then_some(&[]);
-                };
-                let (line, rest) = octets.split_at_checked(end + 1)?;
+                let end = memchr::memchr(b'\n', octets).map_or(octets.len(), |end| end + 1);
+                let longest = if self.place == Place::ChunkSize { LONGEST_CHUNK_LINE } else { LONGEST_LINE };
+                if self.partial.len() + end > longest {
+                    return None;
+                }
+                let (line, rest) = octets.split_at_checked(end)?;
+                if !line.ends_with(b"\n") {
+                    self.partial.extend_from_slice(line);
+                    return Some(rest);
+                }
                 if self.partial.is_empty() {
                     self.line(line)?;
                 } else {
@@ -152,7 +156,9 @@ impl Wire {
             if self.head.length.is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
                 return None;
             }
-            self.head.length = Some(std::str::from_utf8(value).ok()?.parse().ok()?);
+            // To servers that count with a sign, a larger one is negative.
+            let length: i64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+            self.head.length = Some(u64::try_from(length).ok()?);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             // Only the one coding that every server knows (section 6.1); HTTP/1.0 has none.
             if self.head.chunked || self.head.http_10 || !value.eq_ignore_ascii_case(b"chunked") {
@@ -268,6 +274,7 @@ mod tests {
             "P / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
             "P / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
             "P / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+            "P / HTTP/1.1\r\nContent-Length: 9223372036854775808\r\n\r\n",
             "P / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
             "P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -285,6 +292,17 @@ mod tests {
         ];
         for bad in bad {
             assert!(feed(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_an_end_in_one_piece_or_in_many() {
+        for (spare, good) in [(0, true), (1, false)] {
+            let extension = "x".repeat(LONGEST_CHUNK_LINE - "3;\r\n".len() + spare);
+            let text = format!("P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;{extension}\r\nabc\r\n");
+            assert_eq!(feed(&text).is_ok(), good);
+            let mut pieces = Wire::default();
+            assert_eq!(text.as_bytes().chunks(1000).all(|piece| pieces.feed(piece).is_ok()), good);
         }
     }
 

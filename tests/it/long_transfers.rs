@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use samlgate::access::{Allow, Rule};
 
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
 use crate::support::gateway::{Gateway, Wanted, certificate};
 use crate::support::http2::stream;
 use crate::support::raw::Raw;
@@ -121,6 +123,44 @@ fn an_answer_counts_though_the_application_closes_without_reading() {
         let answer = { client }.answer().unwrap();
         assert_eq!((answer.status(), answer.text().as_str()), (413, "big"));
         sending.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whoever_looks_for_the_answer_only_after_sending_everything_still_finds_it() {
+    const SIZE: usize = 32 << 20;
+    async fn send_then_read(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        let head = format!("POST / HTTP/1.1\r\nHost: app.example\r\nSec-Fetch-Mode: cors\r\nContent-Length: {SIZE}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![0; SIZE]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+    let refused = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig";
+    let (upstream, arrivals) = application();
+    std::thread::spawn(move || {
+        for (_, mut application) in arrivals {
+            application.write_all(refused.as_bytes()).unwrap();
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let files = certificate(directory.path());
+    for (open, expected) in [(true, "HTTP/1.1 413 "), (false, "HTTP/1.1 401 ")] {
+        for tls in [false, true] {
+            let rules = if open { vec![Rule::new("/**", Allow::Anyone)] } else { Vec::new() };
+            let mut wanted = Wanted::before(upstream).rules(rules);
+            wanted.tls = tls.then(|| files.clone());
+            let gateway = wanted.start();
+            let tcp = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+            let answer = if tls {
+                let connector = crate::support::http2::tls(&files, &["http/1.1"], rustls::ALL_VERSIONS);
+                send_then_read(connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap()).await
+            } else {
+                send_then_read(tcp).await
+            };
+            assert!(answer.starts_with(expected), "TLS: {tls}, {answer}");
+        }
     }
 }
 

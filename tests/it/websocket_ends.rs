@@ -45,6 +45,23 @@ fn both_sides_are_told_that_the_session_is_over() {
 }
 
 #[test]
+fn what_is_said_keeps_the_session_and_answers_to_pings_do_not() {
+    // Sessions of these tests end after an hour without a request.
+    const MOST_OF_AN_HOUR: Duration = Duration::from_secs(50 * 60);
+    let (gateway, mut client, mut server) = both();
+    gateway.clock.advance(MOST_OF_AN_HOUR);
+    passes(&mut client, &mut server, &text("still here", true));
+    // What comes back shows that the first was noticed.
+    passes(&mut server, &mut client, b"\x89\x00");
+    gateway.clock.advance(MOST_OF_AN_HOUR);
+    passes(&mut client, &mut server, b"\x8a\x80\0\0\0\0");
+    passes(&mut server, &mut client, b"\x89\x00");
+    gateway.clock.advance(MOST_OF_AN_HOUR);
+    assert_eq!(Frame::read(&mut client), Some(Frame::close(1008, "session ended", false)));
+    assert_eq!(Frame::read(&mut server), Some(Frame::close(1008, "session ended", true)));
+}
+
+#[test]
 fn nothing_passes_after_the_end() {
     let (gateway, mut client, mut server) = both();
     gateway.sign_out("alice");
