@@ -91,10 +91,7 @@ impl Gate {
         let session = session?;
         session.touch(self.now);
         let mut head = Vec::with_capacity(3072);
-        head.extend_from_slice(session.headers());
-        let assertion = session.assertion().load().as_ref().filter(|minted| self.now < minted.renew_at)?.header.clone();
-        head.extend_from_slice(assertion.as_bytes());
-        Some(head)
+        session.read_prepared(self.now, |lines| head.extend_from_slice(lines)).then_some(head)
     }
 }
 
@@ -171,8 +168,7 @@ fn first_requests(gate: &Gate, count: u32) {
             acr: origin.acr.as_deref(),
             method: "saml",
         };
-        black_box(session.headers());
-        session.assertion().store(Some(Arc::new(signer.mint(&facts, gate.now, &public_id(&SystemEntropy)).unwrap())));
+        session.keep(session.prepare(&signer.mint(&facts, gate.now, &public_id(&SystemEntropy)).unwrap()));
     }
 }
 

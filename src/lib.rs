@@ -23,5 +23,6 @@ pub mod clock;
 mod give_way;
 pub mod public_url;
 pub mod return_path;
+pub mod texts;
 pub mod token;
 pub mod web_url;

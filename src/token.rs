@@ -1,6 +1,7 @@
 //! Secrets that are handed out, and the one place that makes random octets.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
@@ -59,8 +60,15 @@ impl fmt::Debug for PlainToken {
 }
 
 /// SHA-256 of a token: the key under which something is stored. Who reads the store can't use it as a cookie.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HashedToken([u8; 32]);
+
+/// Eight octets of a hash do for a table.
+impl Hash for HashedToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.short());
+    }
+}
 
 impl HashedToken {
     /// The hash of a token's text.
@@ -69,6 +77,17 @@ impl HashedToken {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         octets.copy_from_slice(hash.as_ref());
         Self(octets)
+    }
+
+    /// One that is made up.
+    #[cfg(test)]
+    pub(crate) fn from_octets(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+
+    /// The first eight octets as a number.
+    pub fn short(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 
     /// The 32 octets.

@@ -242,7 +242,7 @@ fn is_member(allow: &Allow, visitor: &impl Visitor) -> bool {
     named(roles, identity.role())
         || named(users, Some(identity.user()))
         || named(tenants, identity.tenant())
-        || identity.groups().iter().any(|group| groups.contains(group))
+        || identity.groups().any(|group| groups.iter().any(|listed| listed == group))
 }
 
 #[cfg(test)]

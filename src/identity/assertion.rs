@@ -89,8 +89,8 @@ struct Claims<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    groups: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     groups_cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,8 +166,7 @@ impl AssertionSigner {
     /// When signing fails; then no request may pass.
     pub fn mint(&self, facts: &AssertionFacts<'_>, now: Timestamp, jti: &str) -> Result<MintedAssertion, SignerError> {
         let identity = facts.identity;
-        let fields = identity.extra().iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let (extra, own) = fields.partition(|(name, _)| CLAIMS.contains(name));
+        let (extra, own) = identity.extra().partition(|(name, _)| CLAIMS.contains(name));
         let claims = Claims {
             iss: &self.issuer,
             aud: &self.audience,
@@ -181,7 +180,7 @@ impl AssertionSigner {
             email: identity.email(),
             name: identity.name(),
             role: identity.role(),
-            groups: identity.groups(),
+            groups: identity.groups().collect(),
             groups_cut: identity.groups_cut(),
             tenant: identity.tenant(),
             idp: facts.idp,

@@ -132,10 +132,12 @@ impl HeaderPlan {
                 line(header, encode(self.word(field, value), ""));
             }
         }
-        if let (Some(header), false) = (&self.groups, identity.groups().is_empty()) {
+        if let Some(header) = &self.groups {
             let groups: Vec<String> =
-                identity.groups().iter().map(|group| encode(self.word("groups", group), &self.separator)).collect();
-            line(header, groups.join(&self.separator));
+                identity.groups().map(|group| encode(self.word("groups", group), &self.separator)).collect();
+            if !groups.is_empty() {
+                line(header, groups.join(&self.separator));
+            }
         }
         for (field, value) in identity.extra() {
             if let Some(header) = self.extra.get(field) {
@@ -145,12 +147,13 @@ impl HeaderPlan {
         lines
     }
 
-    /// The lines for an identity, as octets.
-    pub fn write(&self, identity: &Identity) -> Box<[u8]> {
+    /// The lines for an identity and its assertion, as octets without room to spare.
+    pub fn write(&self, identity: &Identity, assertion: &HeaderValue) -> Box<[u8]> {
         let mut octets = Vec::new();
         for (name, value) in self.render(identity) {
             write_line(&mut octets, &name, &value);
         }
+        write_line(&mut octets, &self.assertion, assertion);
         octets.into()
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use thiserror::Error;
 
-use super::Identity;
 use super::values::{Fate, is_blank, prepare};
+use super::{Fields, Identity};
 use crate::saml::{Attribute, VerifiedAssertion};
 
 /// A step of `transform`.
@@ -142,7 +142,7 @@ impl Mapping {
                 extra.insert(key.clone(), value);
             }
         }
-        Ok(Identity {
+        Ok(Identity::from(Fields {
             user: user.values(Strictness::RefuseAny)?.into_iter().next().ok_or_else(|| user.missing())?,
             email: one("email", &self.email, Strictness::RefuseAny)?,
             name: one("name", &self.name, Strictness::Drop)?,
@@ -151,7 +151,7 @@ impl Mapping {
             groups,
             groups_left_out,
             extra,
-        })
+        }))
     }
 }
 

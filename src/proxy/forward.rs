@@ -249,16 +249,20 @@ fn http2_request(exchange: &Exchange<'_>, from: &Parts, length: Option<u64>, upl
         headers.insert(CONTENT_LENGTH, length.into());
     }
     write_own_lines(headers, exchange, &from.method)?;
-    // All users' requests share the connection's memory of headers (RFC 7541 section 7.1): secrets stay out of it.
-    // So does what no other request has: it would only push out what others have.
+    // Secrets stay out of the memory of headers, and so does what no other request has: it would only push out what others have.
     let signature = NAMES.map(HeaderName::from_static);
     let others = [&COOKIE, &AUTHORIZATION, &REQUEST_ID, &exchange.gate.parts.headers.assertion];
-    for name in others.into_iter().chain(&signature) {
+    mark_sensitive(headers, others.into_iter().chain(&signature));
+    Ok(request)
+}
+
+/// Keeps values out of the memory of headers that all requests of a connection share (RFC 7541 section 7.1), and out of logs.
+pub(crate) fn mark_sensitive<'a>(headers: &mut HeaderMap, names: impl IntoIterator<Item = &'a HeaderName>) {
+    for name in names {
         if let http::header::Entry::Occupied(mut values) = headers.entry(name) {
             values.iter_mut().for_each(|value| value.set_sensitive(true));
         }
     }
-    Ok(request)
 }
 
 /// What the client said. Host is ours to say, and the length is written by whoever sends the body: a client could name its own line
@@ -296,7 +300,10 @@ fn write_identity(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), R
     Ok(())
 }
 
-/// Whose request it is, and the assertion of that.
+/// Whose request it is, and the assertion of that: as prepared before while the assertion is fresh, else with a new one.
+///
+/// # Errors
+/// When none can be signed.
 pub(crate) fn write_session(
     head: &mut impl Head,
     gate: &Gate,
@@ -304,8 +311,13 @@ pub(crate) fn write_session(
     facts: &Facts,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    head.lines(session.headers());
-    head.line(&gate.parts.headers.assertion, &assertion(gate, session, facts, now)?);
+    if session.read_prepared(now, |lines| head.lines(lines)) {
+        return Ok(());
+    }
+    let minted = mint(gate, session, now).map_err(|error| not_signed(facts, "assertion", &error))?;
+    let prepared = session.prepare(&minted);
+    head.lines(prepared.lines());
+    session.keep(prepared);
     Ok(())
 }
 
@@ -314,22 +326,7 @@ fn not_signed(facts: &Facts, what: &str, error: &dyn std::error::Error) -> Refus
     Refusal::new(Problem::Internal, Outcome::Internal)
 }
 
-/// The session's signed assertion: the one from before while it is fresh, else a new one.
-///
-/// # Errors
-/// When none can be signed.
-fn assertion(gate: &Gate, session: &Session, facts: &Facts, now: Timestamp) -> Result<HeaderValue, Refusal> {
-    if let Some(minted) = &*session.assertion().load()
-        && now < minted.renew_at
-    {
-        return Ok(minted.header.clone());
-    }
-    let minted = mint(gate, session, now).map_err(|error| not_signed(facts, "assertion", &error))?;
-    let header = minted.header.clone();
-    session.assertion().store(Some(Arc::new(minted)));
-    Ok(header)
-}
-
+/// A new signed assertion for a session.
 fn mint(gate: &Gate, session: &Session, now: Timestamp) -> Result<MintedAssertion, SignerError> {
     let origin = session.origin();
     let facts = AssertionFacts {

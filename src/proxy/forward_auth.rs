@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 
-use super::forward::write_session;
+use super::forward::{mark_sensitive, write_session};
 use super::forwarded::Peer;
 use super::gate::{Facts, Gate, GateParts, Refusal};
 use super::hop_by_hop::{asks_for_websocket, overrides_method};
@@ -97,6 +97,7 @@ pub(crate) fn answer(gate: &Gate, head: &Parts, facts: &Facts, peer: Peer) -> Re
             let mut told = HeaderMap::new();
             if let Some(session) = &session {
                 write_session(&mut told, gate, session, facts, now)?;
+                mark_sensitive(&mut told, [&parts.headers.assertion]);
             }
             Ok((permitted(parts, told, &original), Outcome::Permitted))
         }

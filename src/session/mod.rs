@@ -1,12 +1,13 @@
 //! What a session is and when it ends. Pure.
 
-mod texts;
+mod prepared;
+mod shared;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use parking_lot::RwLock;
 
 use crate::access::Visitor;
 use crate::clock::Timestamp;
@@ -14,8 +15,12 @@ use crate::identity::Identity;
 use crate::identity::assertion::MintedAssertion;
 use crate::identity::headers::HeaderPlan;
 use crate::saml::NameId;
+use crate::texts::Texts;
 use crate::token::HashedToken;
-use texts::Texts;
+use shared::Shared;
+
+pub use prepared::Prepared;
+pub use shared::KeptOnce;
 
 /// `[session]` times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,24 +57,43 @@ pub struct Origin {
 
 /// A signed-in browser.
 ///
-/// There may be very many, most of them idle, so what is rarely asked lies in one piece of memory (see [`Session::origin`]), and
-/// what only requests need is made by the first one.
+/// There may be very many, most of them idle, so texts lie in few pieces of memory, what sessions have in common is kept once
+/// ([`Session::share`]), and what only requests need is made by the first one. Of the others, each reads this struct and what is
+/// [`Prepared`], and nothing else that is the session's own.
 #[derive(Debug)]
 pub struct Session {
     key: HashedToken,
     identity: Identity,
-    plan: Arc<HeaderPlan>,
-    headers: OnceLock<Box<[u8]>>,
+    /// Public id, NameID's value, SessionIndex.
     texts: Texts,
+    shared: Arc<Shared>,
+    /// Locked for a moment only by whoever has a new one; those who read don't wait for each other.
+    prepared: RwLock<Option<Prepared>>,
     auth_time: Timestamp,
-    reauthenticated: Option<Timestamp>,
-    not_on_or_after: Option<Timestamp>,
-    assertion: ArcSwapOption<MintedAssertion>,
+    reauthenticated: Moment,
+    not_on_or_after: Moment,
     created: Timestamp,
     expires: Timestamp,
-    idle_timeout: Duration,
     last_seen: AtomicI64,
     ended: AtomicBool,
+    used: AtomicBool,
+}
+
+/// A point in time or none, in the room of a point in time.
+#[derive(Clone, Copy, Debug)]
+struct Moment(Timestamp);
+
+impl Moment {
+    /// Nothing happens then.
+    const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
+
+    fn new(at: Option<Timestamp>) -> Self {
+        Self(at.unwrap_or(Self::NEVER))
+    }
+
+    fn get(self) -> Option<Timestamp> {
+        Some(self.0).filter(|at| *at != Self::NEVER)
+    }
 }
 
 impl Session {
@@ -88,24 +112,28 @@ impl Session {
         Self {
             key,
             identity,
-            plan,
-            headers: OnceLock::new(),
-            texts: Texts::new(&sid, &origin),
+            texts: Texts::new(&[Some(&sid), Some(&origin.name_id.value), origin.session_index.as_deref()]),
+            shared: Arc::new(Shared::new(&origin, plan, settings.idle_timeout)),
+            prepared: RwLock::new(None),
             auth_time: origin.auth_time,
-            reauthenticated: origin.reauthenticated,
-            not_on_or_after: origin.not_on_or_after,
-            assertion: ArcSwapOption::empty(),
+            reauthenticated: Moment::new(origin.reauthenticated),
+            not_on_or_after: Moment::new(origin.not_on_or_after),
             created: now,
             expires,
-            idle_timeout: settings.idle_timeout,
             last_seen: AtomicI64::new(now.millis()),
             ended: AtomicBool::new(false),
+            used: AtomicBool::new(false),
         }
+    }
+
+    /// Takes what it has in common with others from there. To be called once, by whoever keeps sessions.
+    pub fn share(&mut self, kept: &mut KeptOnce) {
+        self.shared = kept.share(Arc::clone(&self.shared));
     }
 
     /// Whether it still counts. Time and revocation only shorten a session; a clock that runs back doesn't revive it.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !self.is_over(now) && now < self.last_seen().plus(self.idle_timeout)
+        !self.is_over(now) && now < self.last_seen().plus(self.shared.idle_timeout)
     }
 
     /// Whether it was ended, or its lifetime has passed; that it wasn't used for a while doesn't count.
@@ -115,9 +143,18 @@ impl Session {
 
     /// Notes a request. Writes at most once a second, so that workers don't contend for the cache line.
     pub fn touch(&self, now: Timestamp) {
-        if now.millis().saturating_sub(self.last_seen.load(Ordering::Relaxed)) >= 1000 {
+        let before = self.last_seen.load(Ordering::Relaxed);
+        if now.millis().saturating_sub(before) >= 1000 {
             self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+            if now.unix().div_euclid(60) != Timestamp::from_millis(before).unix().div_euclid(60) {
+                self.used.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Whether it was touched in a minute that hasn't been asked about: true once for each such minute.
+    pub fn take_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed) && self.used.swap(false, Ordering::Relaxed)
     }
 
     /// Ends it, for ever and for all who hold it; true for whoever ends it first.
@@ -127,17 +164,11 @@ impl Session {
 
     /// About how many octets it takes in memory, with what its first request makes: headers, and an assertion.
     pub fn weight(&self) -> u32 {
-        /// A minted assertion, and what an index and a cache keep beside the session itself.
+        /// What an index and a cache keep beside the session, and an assertion of no values.
         const AROUND: usize = 1536;
-        /// Beside the text of a value: its own place here and its header's.
-        const VALUE: usize = size_of::<String>() + size_of::<(http::HeaderName, http::HeaderValue)>();
-        let identity = &self.identity;
-        let single = [Some(identity.user()), identity.email(), identity.name(), identity.tenant(), identity.role()];
-        let single = single.into_iter().flatten();
-        let extra = identity.extra().iter().flat_map(|(name, value)| [name.as_str(), value]);
-        let values: usize = single.chain(extra).map(|value| VALUE + 2 * value.len()).sum();
-        let groups: usize = identity.groups().iter().map(|group| size_of::<String>() + 2 * group.len()).sum();
-        u32::try_from(size_of::<Self>() + AROUND + self.texts.len() + values + groups).unwrap_or(u32::MAX)
+        // Every value stands in the identity, in its header, and in the assertion in base64.
+        let values = self.identity.octets().saturating_mul(10) / 3;
+        u32::try_from(size_of::<Self>() + AROUND + self.texts.octets() + values).unwrap_or(u32::MAX)
     }
 
     /// The key under which it is stored.
@@ -146,7 +177,7 @@ impl Session {
     }
     /// Public id, for logs and the assertion; not a secret.
     pub fn sid(&self) -> &str {
-        self.texts.sid()
+        self.texts.get(0).unwrap_or_default()
     }
     /// The user.
     pub fn identity(&self) -> &Identity {
@@ -154,23 +185,42 @@ impl Session {
     }
     /// The IdP's short name.
     pub fn idp(&self) -> &str {
-        self.texts.idp()
+        self.shared.idp()
     }
     /// The IdP's entity ID and the NameID's value.
     pub fn subject(&self) -> (&str, &str) {
-        self.texts.subject()
+        (self.shared.issuer(), self.name_id())
     }
     /// Where it comes from, put together anew: not for the hot path.
     pub fn origin(&self) -> Origin {
-        self.texts.origin(self.auth_time, self.reauthenticated, self.not_on_or_after)
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let [format, name_qualifier, sp_name_qualifier] = self.shared.name_id().map(owned);
+        Origin {
+            idp: self.shared.idp().to_owned(),
+            issuer: self.shared.issuer().to_owned(),
+            name_id: NameId { value: self.name_id().to_owned(), format, name_qualifier, sp_name_qualifier },
+            session_index: owned(self.texts.get(2)),
+            auth_time: self.auth_time,
+            reauthenticated: self.reauthenticated.get(),
+            acr: owned(self.shared.acr()),
+            not_on_or_after: self.not_on_or_after.get(),
+        }
     }
-    /// Identity headers, rendered once.
-    pub fn headers(&self) -> &[u8] {
-        self.headers.get_or_init(|| self.plan.write(&self.identity))
+    /// Has `read` see the header lines that the application is told with every request; false, and nothing is read, when there are
+    /// none yet or a new assertion is due.
+    pub fn read_prepared(&self, now: Timestamp, read: impl FnOnce(&[u8])) -> bool {
+        let prepared = self.prepared.read();
+        let fresh = prepared.as_ref().filter(|prepared| prepared.is_fresh(now));
+        fresh.map(|prepared| read(prepared.lines())).is_some()
     }
-    /// The cached assertion's place.
-    pub fn assertion(&self) -> &ArcSwapOption<MintedAssertion> {
-        &self.assertion
+    /// Those lines with an assertion that was just minted.
+    pub fn prepare(&self, minted: &MintedAssertion) -> Prepared {
+        Prepared::new(&self.shared.plan, &self.identity, minted)
+    }
+    /// Keeps them for the requests to come.
+    pub fn keep(&self, prepared: Prepared) {
+        let before = self.prepared.write().replace(prepared);
+        drop(before);
     }
     /// When it began.
     pub fn created(&self) -> Timestamp {
@@ -182,11 +232,15 @@ impl Session {
     }
     /// When it ends unless another request comes.
     pub fn idle_until(&self) -> Timestamp {
-        self.last_seen().plus(self.idle_timeout).min(self.expires)
+        self.last_seen().plus(self.shared.idle_timeout).min(self.expires)
     }
     /// The last request.
     pub fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    fn name_id(&self) -> &str {
+        self.texts.get(1).unwrap_or_default()
     }
 }
 
@@ -197,10 +251,13 @@ impl Visitor for Session {
     }
 
     fn reauthenticated(&self) -> Option<Timestamp> {
-        self.reauthenticated
+        self.reauthenticated.get()
     }
 
     fn authn_context(&self) -> Option<&str> {
-        self.texts.acr()
+        self.shared.acr()
     }
 }
+
+#[cfg(test)]
+mod tests;

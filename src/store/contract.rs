@@ -50,7 +50,7 @@ pub(crate) fn session_at(user: &str, n: u32, now: Timestamp) -> Session {
     Session::new(
         key,
         format!("sid{n}"),
-        Identity::for_tests(user, Some("viewer"), &["staff", "web"]).with_contact(&format!("{user}@example.com"), "Some One"),
+        Identity::with_contact(user, Some("viewer"), &["staff", "web"], &format!("{user}@example.com"), "Some One"),
         origin,
         plan(),
         &settings,

@@ -2,7 +2,7 @@
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::endpoints::Call;
 use super::pages::{json as json_reply, whole};
@@ -36,6 +36,7 @@ pub(super) fn me(site: &Site, call: &Call) -> Reply {
 fn described(session: &Session) -> Map<String, Value> {
     let (identity, origin) = (session.identity(), session.origin());
     let optional = |value: Option<&str>| value.map_or(Value::Null, Value::from);
+    let extra: Map<String, Value> = identity.extra().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let all = [
         ("sid", session.sid().into()),
         ("user", identity.user().into()),
@@ -43,9 +44,9 @@ fn described(session: &Session) -> Map<String, Value> {
         ("name", optional(identity.name())),
         ("tenant", optional(identity.tenant())),
         ("role", optional(identity.role())),
-        ("groups", identity.groups().into()),
+        ("groups", identity.groups().collect()),
         ("groups_cut", if identity.groups_cut() { true.into() } else { Value::Null }),
-        ("extra", if identity.extra().is_empty() { Value::Null } else { json!(identity.extra()) }),
+        ("extra", if extra.is_empty() { Value::Null } else { extra.into() }),
         ("idp", session.idp().into()),
         ("acr", optional(origin.acr.as_deref())),
         ("auth_time", origin.auth_time.to_string().into()),

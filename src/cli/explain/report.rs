@@ -83,18 +83,19 @@ fn status(status: &LogoutStatus) -> String {
 
 fn fields(identity: &Identity) -> Vec<(String, String)> {
     let one = |value: Option<&str>| value.map(|value| format!("{value:?}"));
+    let groups: Vec<_> = identity.groups().collect();
     let mut fields: Vec<_> = [
         ("user", Some(format!("{:?}", identity.user()))),
         ("email", one(identity.email())),
         ("name", one(identity.name())),
         ("tenant", one(identity.tenant())),
         ("role", one(identity.role())),
-        ("groups", (!identity.groups().is_empty()).then(|| format!("{:?}", identity.groups()))),
+        ("groups", (!groups.is_empty()).then(|| format!("{groups:?}"))),
     ]
     .into_iter()
     .filter_map(|(field, value)| Some((field.to_owned(), value?)))
     .collect();
-    fields.extend(identity.extra().iter().map(|(field, value)| (field.clone(), format!("{value:?}"))));
+    fields.extend(identity.extra().map(|(field, value)| (field.to_owned(), format!("{value:?}"))));
     fields
 }
 
@@ -166,6 +167,6 @@ fn identity_json(identity: &Identity) -> Value {
         "name": identity.name(),
         "tenant": identity.tenant(),
         "role": identity.role(),
-        "groups": identity.groups(),
+        "groups": identity.groups().collect::<Vec<_>>(),
     })
 }

@@ -4,6 +4,7 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::identity::Fields;
 
 // Made by `openssl ecparam -name prime256v1 -genkey`, for this test only.
 const SEC1: &str = "-----BEGIN EC PARAMETERS-----
@@ -76,7 +77,7 @@ fn the_claims_are_those_of_the_interface_and_absent_ones_are_left_out() {
 #[test]
 fn every_field_has_its_claim_and_extra_ones_never_replace_another() {
     let signer = signer(&generate_key().unwrap()).unwrap();
-    let identity = Identity {
+    let identity = Identity::from(Fields {
         email: Some("a@x".to_owned()),
         name: Some("Łukasz".to_owned()),
         tenant: Some("acme".to_owned()),
@@ -84,8 +85,8 @@ fn every_field_has_its_claim_and_extra_ones_never_replace_another() {
         extra: [("department", "R&D"), ("sub", "root"), ("exp", "9"), ("user", "root"), ("amr", "mfa")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        ..Identity::for_tests("alice", Some("admin"), &["a", "b,c"])
-    };
+        ..Fields::for_tests("alice", Some("admin"), &["a", "b,c"])
+    });
     let claims = claims(&signer, mint(&signer, &identity).header.to_str().unwrap());
     assert_eq!(claims["user"], "alice");
     assert_eq!(claims["exp"], 1_772_366_460);

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::Fields;
 use crate::identity::presets::Preset;
 
 fn settings() -> HeaderSettings {
@@ -126,8 +127,7 @@ fn every_case_of_the_shared_vectors_holds() {
         assert!(reserved(name), "{name}");
     }
     for value in list("values") {
-        let mut identity = Identity::for_tests(&value, None, &[&value, "b"]);
-        identity.name = Some(value.clone());
+        let identity = Identity::from(Fields { name: Some(value.clone()), ..Fields::for_tests(&value, None, &[&value, "b"]) });
         for (header, rendered) in plan.render(&identity).iter() {
             let text = rendered.to_str().unwrap();
             assert!(text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()));
@@ -144,10 +144,12 @@ fn lines_hold_what_is_there_and_are_absent_otherwise() {
         plan.render(identity).iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     };
     assert_eq!(lines(&Identity::for_tests("alice", None, &[])), ["x-remote-user: alice"]);
-    let mut identity = Identity::for_tests(" Łukasz 100% ", Some("admin, or so"), &["a", "b,c", "d e"]);
-    identity.tenant = Some("has no header".to_owned());
-    identity.extra.insert("department".to_owned(), "R & D".to_owned());
-    identity.extra.insert("unsent".to_owned(), "x".to_owned());
+    let extra = [("department", "R & D"), ("unsent", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let identity = Identity::from(Fields {
+        tenant: Some("has no header".to_owned()),
+        extra: extra.into(),
+        ..Fields::for_tests(" Łukasz 100% ", Some("admin, or so"), &["a", "b,c", "d e"])
+    });
     assert_eq!(
         lines(&identity),
         ["x-remote-user: %20%C5%81ukasz 100%25%20", "x-role: admin, or so", "x-groups: a,b%2Cc,d e", "company.department: R & D",]

@@ -221,10 +221,10 @@ proptest! {
             assertion: http::HeaderName::from_static("x-samlgate-assertion"),
             strip: Vec::new(),
         });
-        let lines = plan.write(&Identity::for_tests(&user, None, &[&group]));
+        let lines = plan.write(&Identity::for_tests(&user, None, &[&group]), &http::HeaderValue::from_static("e30.e30.x"));
         let base = base(get("/"), std::str::from_utf8(&lines).unwrap());
         let names: Vec<&str> = base.lines().map(|line| line.split(": ").next().unwrap()).collect();
-        let expected = ["@method", "@authority", "@path", "@query", "x-user", "x-groups", "@signature-params"];
+        let expected = ["@method", "@authority", "@path", "@query", "x-user", "x-groups", "x-samlgate-assertion", "@signature-params"];
         prop_assert_eq!(names, expected.map(|name| format!("\"{name}\"")));
     }
 }

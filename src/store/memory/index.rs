@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::session::Session;
+use crate::session::{KeptOnce, Session};
 use crate::store::Which;
 
 /// Sessions by public id, by user and by subject. Small, because every session is in it three times: sessions have numbered
@@ -14,7 +14,8 @@ use crate::store::Which;
 pub(super) struct Index {
     places: Vec<Option<Arc<Session>>>,
     free: Vec<u32>,
-    names: BTreeSet<(u64, u32)>,
+    names: BTreeSet<(u32, u32)>,
+    kept_once: KeptOnce,
     hasher: RandomState,
     cursor: usize,
 }
@@ -28,6 +29,11 @@ enum Name<'a> {
 }
 
 impl Index {
+    /// Has a new session share what it has in common with those that are here.
+    pub(super) fn share(&mut self, session: &mut Session) {
+        session.share(&mut self.kept_once);
+    }
+
     /// Adds a session.
     pub(super) fn add(&mut self, session: &Arc<Session>) {
         let place = match self.free.pop() {
@@ -72,7 +78,7 @@ impl Index {
             Which::User(user) => session.identity().user() == user,
             Which::Subject(issuer, name_id) => session.subject() == (issuer, name_id),
         };
-        let found = self.under(self.hasher.hash_one(name)).map(|(_, session)| session);
+        let found = self.under(self.hash(name)).map(|(_, session)| session);
         found.filter(|session| meant(session)).cloned().collect()
     }
 
@@ -119,19 +125,24 @@ impl Index {
     }
 
     /// Places and sessions that stand under a hash.
-    fn under(&self, hash: u64) -> impl Iterator<Item = (u32, &Arc<Session>)> {
+    fn under(&self, hash: u32) -> impl Iterator<Item = (u32, &Arc<Session>)> {
         let places = self.names.range((hash, 0)..=(hash, u32::MAX)).map(|(_, place)| *place);
         places.filter_map(|place| Some((place, self.places.get(place as usize)?.as_ref()?)))
     }
 
     /// By public id first.
-    fn hashes(&self, session: &Session) -> [u64; 3] {
+    fn hashes(&self, session: &Session) -> [u32; 3] {
         let (issuer, name_id) = session.subject();
         [
-            self.hasher.hash_one(Name::Sid(session.sid())),
-            self.hasher.hash_one(Name::User(session.identity().user())),
-            self.hasher.hash_one(Name::Subject(issuer, name_id)),
+            self.hash(Name::Sid(session.sid())),
+            self.hash(Name::User(session.identity().user())),
+            self.hash(Name::Subject(issuer, name_id)),
         ]
+    }
+
+    /// Half of a hash: of a million sessions it tells all but some hundreds apart, and who looks compares the names themselves.
+    fn hash(&self, name: Name<'_>) -> u32 {
+        (self.hasher.hash_one(name) >> 32) as u32
     }
 }
 
