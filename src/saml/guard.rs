@@ -89,6 +89,7 @@ impl<'t> Guarded<'t> {
         }
         let text = std::str::from_utf8(octets).map_err(|_| SamlError::NotXml("not UTF-8".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        check_characters(text)?;
         let text = normalized(text, limits)?;
         give_way();
         let (text, document) = match text {
@@ -118,6 +119,19 @@ impl<'t> Guarded<'t> {
     pub(in crate::saml) fn root(&self) -> Result<Element<'_>, SamlError> {
         Element::root(&self.document).ok_or_else(|| SamlError::NotXml("no root element".to_owned()))
     }
+}
+
+/// Characters that XML has no place for (XML 2.2); the parser looks for them in text only. What is written as a reference, it refuses
+/// everywhere.
+///
+/// # Errors
+/// `NotXml`.
+fn check_characters(text: &str) -> Result<(), SamlError> {
+    let control = |octet: u8| octet < b' ' && !matches!(octet, b'\t' | b'\n' | b'\r');
+    if text.bytes().any(control) || text.contains(['\u{fffe}', '\u{ffff}']) {
+        return Err(SamlError::NotXml("a character that XML does not allow".to_owned()));
+    }
+    Ok(())
 }
 
 /// Line ends become LF everywhere (XML 2.11), and white space in attribute values becomes spaces (3.3.3), what is written as a
