@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 
 from measure import Measurement, memory
 
@@ -9,6 +10,8 @@ from measure import Measurement, memory
 FROM_ONE_ADDRESS = 5000
 # Enough that what the first requests make once is there.
 BEFORE = 500
+# Seconds until they count as idle; one of them asks on, since a server without any request at all has no occasion to give memory back.
+SETTLING = 5
 
 
 def connect(contender, number):
@@ -47,6 +50,9 @@ def idle_connections(bench, contender):
             connection = connect(fresh, number)
             connections.append(connection)
             ask(connection, fresh)
+        for _ in range(SETTLING):
+            time.sleep(1)
+            ask(connections[0], fresh)
         after = memory(fresh.pids)
         for connection in (connections[0], connections[-1]):
             ask(connection, fresh)  # it was open all the time
