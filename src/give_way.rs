@@ -1,12 +1,15 @@
 //! How work that takes milliseconds makes room for requests.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// While requests are being served, work pauses so often between two of its parts, at most.
+/// While requests are being served, work pauses as long as it has worked since the last time, at most so often.
 const MOST_PAUSES: u32 = 8;
 const PAUSE: Duration = Duration::from_micros(100);
+/// Work that took less goes on: pauses must not cost more than what they are for.
+const SHORT: Duration = Duration::from_micros(300);
 
 static EVENT_LOOPS: Mutex<Vec<Weak<EventLoop>>> = Mutex::new(Vec::new());
 
@@ -39,19 +42,38 @@ fn requests_are_served() -> bool {
     all.iter().filter_map(Weak::upgrade).any(|event_loop| event_loop.busy.load(Ordering::Relaxed))
 }
 
+thread_local! {
+    /// Since when this thread has worked without a pause.
+    static WORKING_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A piece of work begins on this thread; whoever waits for this core has it first.
+pub(crate) fn begin() {
+    std::thread::yield_now();
+    WORKING_SINCE.set(Some(Instant::now()));
+}
+
 /// Lets others have this core, and requests have all of them for a moment. Called between the parts of work that strangers can cause.
 ///
 /// A lower priority alone says how time is shared in the long run; a thread that just began may still keep its core until the
-/// scheduler's next tick, some milliseconds later, although a request is waiting. Costs about a microsecond when nobody waits, and a
-/// millisecond at most.
+/// scheduler's next tick, some milliseconds later, although a request is waiting. Costs about a microsecond when nobody waits, and never
+/// more time than was worked since the last time, nor more than a millisecond.
 pub(crate) fn give_way() {
     std::thread::yield_now();
+    let now = Instant::now();
+    let worked = WORKING_SINCE.get().map_or(Duration::ZERO, |since| now.duration_since(since));
+    if worked < SHORT {
+        // It goes on counting.
+        WORKING_SINCE.set(WORKING_SINCE.get().or(Some(now)));
+        return;
+    }
     for _ in 0..MOST_PAUSES {
-        if !requests_are_served() {
-            return;
+        if !requests_are_served() || now.elapsed() >= worked {
+            break;
         }
         std::thread::park_timeout(PAUSE);
     }
+    WORKING_SINCE.set(Some(Instant::now()));
 }
 
 #[cfg(test)]
@@ -64,6 +86,7 @@ mod tests {
         let event_loop = EventLoop::new();
         event_loop.set_busy(true);
         assert!(requests_are_served());
+        begin();
         give_way();
         event_loop.set_busy(false);
         let known = || EVENT_LOOPS.lock().unwrap().iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&event_loop)));

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, TryAcquireError};
 use tracing::error;
 
 use super::refusal::LoginError;
-use crate::give_way::give_way;
+use crate::give_way::begin;
 
 /// The kinds of work. Each has places of its own, so that none of them can take another's.
 pub(super) struct Workers {
@@ -69,7 +69,7 @@ impl Places {
         // The work keeps its places: a client that goes away doesn't end it, and must not make room for more.
         let work = move || {
             let _places = (admitted, running);
-            give_way();
+            begin();
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|failed| {

@@ -13,6 +13,8 @@ use super::frames::Frames;
 
 /// Most octets of one read.
 const ROOM: usize = 16 * 1024;
+/// How often is read, of what is thrown away, before others have their turn.
+const READS_PER_TURN: usize = 8;
 
 thread_local! {
     /// Where a worker's WebSockets read to: one that is silent keeps no room for what may come.
@@ -173,15 +175,17 @@ impl Direction {
 }
 
 /// Reads to the end and passes nothing on; ready at the end. A connection that is closed with octets unread is reset, and the other
-/// side loses what it has not read yet.
+/// side loses what it has not read yet. However fast it comes, others have their turn in between.
 pub(crate) fn poll_discard(cx: &mut Context<'_>, from: &mut (impl AsyncRead + Unpin)) -> Poll<()> {
     SCRATCH.with_borrow_mut(|scratch| {
-        loop {
+        for _ in 0..READS_PER_TURN {
             let mut room = ReadBuf::new(scratch);
             match ready!(Pin::new(&mut *from).poll_read(cx, &mut room)) {
                 Ok(()) if !room.filled().is_empty() => {}
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
 }

@@ -166,9 +166,13 @@ impl Session {
     pub fn weight(&self) -> u32 {
         /// What an index and a cache keep beside the session, and an assertion of no values.
         const AROUND: usize = 1536;
+        /// So many octets of what is shared don't count.
+        const USUALLY_SHARED: usize = 512;
         // Every value stands in the identity, in its header, and in the assertion in base64.
         let values = self.identity.octets().saturating_mul(10) / 3;
-        u32::try_from(size_of::<Self>() + AROUND + self.texts.octets() + values).unwrap_or(u32::MAX)
+        // What is usual is shared by many; an IdP may also say something long that is about one user.
+        let shared = self.shared.texts.octets().saturating_sub(USUALLY_SHARED);
+        u32::try_from(size_of::<Self>() + AROUND + self.texts.octets() + shared + values).unwrap_or(u32::MAX)
     }
 
     /// The key under which it is stored.

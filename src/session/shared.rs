@@ -13,7 +13,7 @@ use crate::texts::Texts;
 #[derive(Debug)]
 pub(super) struct Shared {
     /// IdP, issuer; format and both qualifiers of the NameID; AuthnContextClassRef.
-    texts: Texts,
+    pub(super) texts: Texts,
     pub(super) plan: Arc<HeaderPlan>,
     pub(super) idle_timeout: Duration,
 }

@@ -68,7 +68,7 @@ const SWEPT_PER_SAVE: usize = 8;
 /// beside it knows whose they are.
 ///
 /// The cache would find sessions as well, but reads and writes many more places in memory for it, some of which all workers share. So
-/// it is told about use once per session and minute.
+/// it is told about use once per session and minute, at the first lookup after it: what counts is the use before the last.
 ///
 /// The index holds the sessions themselves, not their keys: who ends all sessions of a user also reaches one that is being saved
 /// at that moment. The cache is never called while the index or the table is locked, because the cache calls back into both.

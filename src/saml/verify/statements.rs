@@ -75,7 +75,8 @@ fn is_before(instant: Timestamp, asked: Timestamp, moment: &Moment) -> bool {
 fn read(statement: Element<'_>, moment: &Moment) -> Result<Authentication, SamlError> {
     // Some IdPs' clocks disagree with themselves; but a later authentication than now would pass every rule about its age.
     let instant = required_instant(statement, "AuthnInstant")?.min(moment.now);
-    let session_index = statement.attribute("SessionIndex").map(str::to_owned);
+    // An empty one names no session, and a logout that names one would pass it by.
+    let session_index = statement.attribute("SessionIndex").filter(|index| !index.is_empty()).map(str::to_owned);
     if session_index.as_deref().is_some_and(|index| index.chars().any(char::is_control)) {
         return Err(SamlError::WrongDocument { expected: "a SessionIndex without control characters", got: String::new() });
     }

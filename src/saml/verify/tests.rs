@@ -225,6 +225,8 @@ fn the_session_at_the_idp_and_its_strength() {
     let wanted = ["urn:smartcard".to_owned(), "urn:password".to_owned()];
     let assertion = verify_with(&xml, |expectations| expectations.authn_context = &wanted).unwrap();
     assert_eq!((assertion.authn_context(), assertion.session_index()), (Some("urn:password"), Some("_s")));
+    let unnamed = verify(&response(Sign::Assertion, &[("SessionIndex=\"_s\"", "SessionIndex=\"\"")])).unwrap();
+    assert_eq!(unnamed.session_index(), None);
     let wanted = ["urn:smartcard".to_owned()];
     let error = verify_with(&xml, |expectations| expectations.authn_context = &wanted).unwrap_err();
     assert_eq!(error.code(), "authn_context");
