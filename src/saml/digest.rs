@@ -8,6 +8,9 @@ use uppsala::{Document, NodeId};
 use super::error::SamlError;
 use super::signature_form::{Canonical, Hash, SignatureForm};
 
+/// Why a signature isn't good whose SignedInfo is.
+pub(in crate::saml) const CHANGED: &str = "what it covers was changed after it was signed";
+
 /// Writes the signed element without its signature in canonical form, hashes that, and compares it with the DigestValue that
 /// the key signed. Returns the octets.
 ///
@@ -19,7 +22,7 @@ pub(in crate::saml) fn signed_octets(document: &Document<'_>, form: &SignatureFo
     let octets = canonical(document, &selected, &form.canonical)
         .ok_or(SamlError::SignatureNotCovering("the signed element cannot be canonicalised"))?;
     if hash(form.digest_hash, &octets) != form.digest {
-        return Err(SamlError::SignatureInvalid("what it covers was changed after it was signed"));
+        return Err(SamlError::SignatureInvalid(CHANGED));
     }
     Ok(octets)
 }

@@ -4,13 +4,13 @@ use bergshamra::keys::loader::load_spki_der;
 use bergshamra::{DsigContext, KeysManager, VerifyResult};
 use uppsala::Document;
 
-use super::digest::{signed_info, signed_octets};
+use super::digest::{CHANGED, signed_info, signed_octets};
 use super::error::SamlError;
 use super::expectations::Compat;
 use super::guard::Guarded;
 use super::keys::TrustAnchors;
 use super::signature_form::{KeyFamily, SignatureForm};
-use super::trusted_key::{certificates_of, made_by_trusted_key};
+use super::trusted_key::{NO_KEY_OF_THAT_KIND, certificates_of, made_by_trusted_key};
 use super::xml::Element;
 use crate::give_way::give_way;
 
@@ -158,9 +158,7 @@ fn trusted_keys(anchors: &TrustAnchors, family: KeyFamily) -> Result<KeysManager
     // From the bare public key: dates and issuer of the certificate are not ours to check.
     keys.add_keys(certificates_of(anchors, family).filter_map(|certificate| load_spki_der(&certificate.spki).ok()));
     if keys.is_empty() {
-        return Err(SamlError::SignatureInvalid(
-            "no certificate in the IdP's metadata has a key of the kind that it was made with",
-        ));
+        return Err(SamlError::SignatureInvalid(NO_KEY_OF_THAT_KIND));
     }
     Ok(keys)
 }
@@ -184,7 +182,7 @@ fn require_valid(results: &[VerifyResult], form: &SignatureForm<'_>) -> Result<(
             }
             // The engine's words may hold what a stranger wrote: they only choose among ours.
             VerifyResult::Invalid { reason } if reason.starts_with("Reference digest failed") => {
-                return Err(SamlError::SignatureInvalid("what it covers was changed after it was signed"));
+                return Err(SamlError::SignatureInvalid(CHANGED));
             }
             VerifyResult::Invalid { .. } => return Err(SamlError::SignatureInvalid(MADE_WITH_ANOTHER_KEY)),
             VerifyResult::Valid { .. } => {}

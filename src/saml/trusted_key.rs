@@ -11,6 +11,10 @@ use super::error::SamlError;
 use super::keys::{KeyKind, TrustAnchors, TrustedCertificate};
 use super::signature_form::{Hash, KeyFamily};
 
+/// Why a signature isn't good when nothing could have made it.
+pub(in crate::saml) const NO_KEY_OF_THAT_KIND: &str =
+    "no certificate in the IdP's metadata has a key of the kind that it was made with";
+
 /// The certificates whose keys are of a kind.
 pub(in crate::saml) fn certificates_of(anchors: &TrustAnchors, family: KeyFamily) -> impl Iterator<Item = &TrustedCertificate> {
     anchors.certificates().iter().filter(move |certificate| match certificate.kind {
@@ -34,9 +38,7 @@ pub(in crate::saml) fn made_by_trusted_key(
 ) -> Result<bool, SamlError> {
     let mut candidates = certificates_of(anchors, family).peekable();
     if candidates.peek().is_none() {
-        return Err(SamlError::SignatureInvalid(
-            "no certificate in the IdP's metadata has a key of the kind that it was made with",
-        ));
+        return Err(SamlError::SignatureInvalid(NO_KEY_OF_THAT_KIND));
     }
     Ok(candidates.any(|certificate| {
         let Some(algorithm) = algorithm(certificate.kind, hash) else { return false };
