@@ -338,9 +338,10 @@ fn is_absolute(uri: &str) -> bool {
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let host_is_plain = rest.strip_prefix("//").is_none_or(|rest| {
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+        // A colon with no port behind it is lawful, and not to the second engine.
+        let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
         host.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_'))
-            && port.len() <= 5
+            && matches!(port.len(), 1..=5)
             && port.bytes().all(|octet| octet.is_ascii_digit())
     });
     scheme.starts_with(|first: char| first.is_ascii_alphabetic())

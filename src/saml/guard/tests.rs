@@ -110,6 +110,9 @@ fn refuses_what_has_no_place_in_a_message() {
         "<a xmlns='urn:a#b#c'/>",
         "<a xmlns='urn:a[b]'/>",
         "<a xmlns='http://h:x/'/>",
+        "<a xmlns='http://h:/'/>",
+        "<a xmlns='http://h:'/>",
+        "<a xmlns='http://h:http://h/'/>",
         "<a xmlns='http://u@h/'/>",
         "<a xmlns='urn:x&amp;'/>",
     ] {
