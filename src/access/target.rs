@@ -46,7 +46,7 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Normalises and judges the target of a request (URI as hyper gives it; authority checked by the caller).
+    /// Normalises and judges the target of a request (authority checked by the caller).
     ///
     /// The only change that is made: whole segments that are a single raw dot (`/a/./b`, `/a/.`) are taken out, as every
     /// client is allowed to do (RFC 3986 section 6.2.2.3). All else stays as received.

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use thiserror::Error;
 
 use super::client_io::Busy;
 use super::gate::GateParts;
+use super::incoming::Incoming;
 use super::link::Link;
 use super::multiplexed::Received;
 use super::pool::Pool;
@@ -41,7 +41,7 @@ pub(crate) enum BodyError {
     /// The connection that it comes from ended in the middle.
     #[error("the connection was closed")]
     Cut,
-    /// The application's framing is broken.
+    /// Its framing is broken.
     #[error("{0}")]
     Malformed(&'static str),
     /// The session under which the stream was opened ended.
@@ -60,7 +60,6 @@ pub(crate) enum Upload {
 /// A client's body, counted, its trailers filtered.
 pub(crate) struct UploadStream {
     incoming: Incoming,
-    http2: bool,
     announced: Vec<HeaderName>,
     /// Octets that may still come; `None`: any number.
     left: Option<u64>,
@@ -74,7 +73,6 @@ impl Upload {
     /// Wraps a client's body; `announced` are the trailers that may follow it.
     pub(crate) fn new(
         incoming: Incoming,
-        http2: bool,
         announced: Vec<HeaderName>,
         session: Option<&Arc<Session>>,
         parts: &Arc<GateParts>,
@@ -84,7 +82,7 @@ impl Upload {
         }
         let left = parts.upstreams.settings().max_body;
         let (session, checked) = (session.cloned(), parts.clock.now());
-        Self::Stream(UploadStream { incoming, http2, announced, left, session, checked, parts: Arc::clone(parts) })
+        Self::Stream(UploadStream { incoming, announced, left, session, checked, parts: Arc::clone(parts) })
     }
 
     /// Whether there is none, so that a request can be sent again.
@@ -132,10 +130,8 @@ impl UploadStream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         Poll::Ready(match polled {
-            // hyper takes a stream that is reset without an error, as when the client went silent, for one that has ended.
-            None if self.http2 && !self.incoming.is_end_stream() => Some(Err(BodyError::Cut)),
             None => None,
-            Some(Err(error)) => Some(Err(error.into())),
+            Some(Err(error)) => Some(Err(error)),
             Some(Ok(frame)) => {
                 if self.session_ended() {
                     return Poll::Ready(Some(Err(BodyError::SessionEnded)));
@@ -158,16 +154,34 @@ impl UploadStream {
     }
 }
 
+/// What no trailer may say, whoever sends it: it could be merged into what is believed of the head (RFC 9110 section 6.5.1).
+pub(crate) fn belongs_in_head(name: &HeaderName) -> bool {
+    const HEAD_ONLY: &[&str] = &[
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "host",
+        "max-forwards",
+        "pragma",
+        "range",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    ];
+    HEAD_ONLY.contains(&name.as_str())
+}
+
 /// Whether a trailer may pass to the application: not one that it could merge into what it believes of the head, as identity,
-/// routing, framing or credentials (RFC 9110 section 6.5.1).
+/// routing, framing or credentials.
 pub(crate) fn is_lawful_trailer(name: &HeaderName, parts: &GateParts) -> bool {
-    const HEAD_ONLY: &[&str] =
-        &["authorization", "cookie", "set-cookie", "range", "max-forwards", "cache-control", "pragma", "host"];
-    let known = HEAD_ONLY.contains(&name.as_str())
-        || name.as_str().starts_with("content-")
-        || name.as_str().starts_with("if-")
-        || super::hop_by_hop::is_ours(name.as_str());
-    !known && !parts.headers.is_reserved(name)
+    let text = name.as_str();
+    let of_the_head = text.starts_with("content-") || text.starts_with("if-") || super::hop_by_hop::is_ours(text);
+    !of_the_head && !belongs_in_head(name) && !parts.headers.is_reserved(name)
 }
 
 /// An answer's body on its way to the client.

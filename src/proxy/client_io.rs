@@ -1,6 +1,5 @@
-//! A client's connection: TCP, TLS or unix socket, its octets judged before hyper reads them, its pauses limited.
+//! A client's connection: TCP, TLS or unix socket, its octets judged before anybody reads them, its pauses limited.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -23,11 +23,13 @@ const IDLE_LIMIT: Duration = Duration::from_secs(75);
 const AWAKE_FOR: u32 = 5;
 /// A connection that is closed for being too slow has this long to take notice.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+/// A client that has closed its side is given up when nothing could be sent to it for so long.
+const DEAF_LIMIT: Duration = Duration::from_secs(5);
 /// What a client hears that began a head and didn't end it (RFC 9110 section 15.5.9).
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// What hyper can't read, wherever it is: it answers 400 and closes. No server takes NUL for anything but in a chunk's extension, where
-/// hyper refuses the bare LF; and trailers are read when they are complete.
+/// What can't be read, wherever it is: no NUL is taken for anything but in a chunk's extension, where the bare LF is refused; and
+/// trailers are read when they are complete.
 const POISON: &[u8] = b"\0\n\r\n\r\n";
 
 /// In which phase a client's connection is; shared by its octets, its requests and its task.
@@ -48,6 +50,8 @@ pub(crate) struct Phase {
     heard: AtomicU32,
     /// The client doesn't take what is written.
     blocked: AtomicBool,
+    /// Nothing is done but waiting for the next request.
+    waiting: AtomicBool,
     /// Wakes about once a second while idle, so that it can be put to sleep.
     sleeps: AtomicBool,
     /// While a request is answered, octets must move at least so often.
@@ -70,6 +74,7 @@ impl Phase {
             between: no(),
             heard,
             blocked: no(),
+            waiting: no(),
             sleeps: no(),
             stall_limit,
         }
@@ -109,7 +114,8 @@ impl Phase {
     /// Whether nothing has come for a while, nothing is being answered, nothing has come in part, and all that was written is gone.
     pub(crate) fn is_idle(&self) -> bool {
         let quiet = !self.is_busy() && !self.is_closing() && !self.blocked.load(Ordering::Relaxed);
-        quiet && self.between.load(Ordering::Relaxed) && self.silent_for() >= AWAKE_FOR
+        let waits = self.waiting.load(Ordering::Relaxed) && self.between.load(Ordering::Relaxed);
+        quiet && waits && self.silent_for() >= AWAKE_FOR
     }
 
     /// Ticks since an octet was last read, or an exchange ended.
@@ -182,6 +188,8 @@ pub(crate) struct ClientIo {
     /// Absent for HTTP/2.
     wire: Option<Wire>,
     phase: Arc<Phase>,
+    /// What was read already, and is to be read once more.
+    unread: BytesMut,
     /// As if the client had closed its side.
     ended: bool,
 }
@@ -194,30 +202,66 @@ impl ClientIo {
             phase.set_in_head(false);
         }
         phase.sleeps.store(strict, Ordering::Relaxed);
-        Self { stream, wire: strict.then(Wire::default), phase, ended: false }
+        Self { stream, wire: strict.then(Wire::default), phase, unread: BytesMut::new(), ended: false }
     }
 
     /// Sleeps until the client says something, with no more memory than the transport takes. Whether it woke up; else it was idle for
     /// too long, or the worker shuts down.
-    pub(crate) async fn sleep(&mut self) -> bool {
+    pub(crate) fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.phase.watch.hush();
-        poll_fn(|cx| {
-            self.phase.watch.wakes(cx.waker());
-            if self.phase.watch.expired() || self.phase.watch.draining() {
-                return Poll::Ready(false);
-            }
-            let ready = match &mut self.stream {
-                ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
-                ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-                ClientStream::Unix(stream) => stream.poll_read_ready(cx),
-            };
-            ready.map(|_| {
-                // If it was nothing, it sleeps again.
-                self.phase.watch.beat();
-                true
-            })
+        self.phase.watch.wakes(cx.waker());
+        if self.phase.watch.expired() || self.phase.watch.draining() {
+            return Poll::Ready(false);
+        }
+        self.poll_readable(cx).map(|()| {
+            // If it was nothing, it sleeps again.
+            self.phase.watch.beat();
+            true
         })
-        .await
+    }
+
+    /// Ready when the transport has something to say, be it the end.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = match &mut self.stream {
+            ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
+            ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            ClientStream::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        ready.map(|_| ())
+    }
+
+    /// Whether nothing is done but waiting for the next request, of which nothing has come.
+    pub(crate) fn wait_for_request(&mut self, waits: bool) {
+        self.phase.waiting.store(waits, Ordering::Relaxed);
+    }
+
+    /// In which phase the connection is.
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Whether something malformed has come.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.ended
+    }
+
+    /// The end will be an abrupt one.
+    pub(crate) fn tear(&mut self) {
+        // TLS has an end of its own, and a unix socket's peer is on this machine.
+        if let ClientStream::Tcp(stream) = &self.stream {
+            // Without it the end is an ordinary one.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// The client says nothing more, and perhaps hears nothing more.
+    pub(crate) fn client_closed_its_side(&mut self) {
+        self.phase.watch.limit_pauses(DEAF_LIMIT);
+    }
+
+    /// These octets are read again, before all others, and not judged once more.
+    pub(crate) fn put_back(&mut self, octets: BytesMut) {
+        self.unread = octets;
     }
 
     /// The transport, if the client may still be sending what nobody reads: the rest of a body, or whatever follows something malformed.
@@ -225,7 +269,7 @@ impl ClientIo {
         self.wire.is_some_and(|wire| !wire.is_between()).then_some(self.stream)
     }
 
-    /// Judges what was read behind `before`; what is malformed is replaced by what hyper refuses.
+    /// Judges what was read behind `before`; what is malformed is replaced by what nobody takes for a request.
     fn judge(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let Some(wire) = &mut self.wire else { return };
         if self.phase.upgraded.load(Ordering::Relaxed) {
@@ -257,6 +301,14 @@ macro_rules! delegate {
 
 impl AsyncRead for ClientIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let taken = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread.split_to(taken));
+            if self.unread.is_empty() {
+                self.unread = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         if self.phase.is_closing() && self.wire.is_some() {
             if self.wire.take().is_some_and(|wire| wire.in_head()) {
                 // If it doesn't go out at once, the client isn't listening either.
@@ -318,6 +370,8 @@ impl AsyncWrite for ClientIo {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use std::future::poll_fn;
 
     use super::super::watch::{Sweep, TICK};
     use super::*;
@@ -401,6 +455,8 @@ mod tests {
         read(&mut io).await;
         assert!(!phase.is_idle(), "the next request may come at once");
         pass(&sweep, TICK * 10);
+        assert!(!phase.is_idle(), "something is still done");
+        io.wait_for_request(true);
         assert!(phase.is_idle());
         let busy = Busy::new(&phase);
         assert!(!phase.is_idle());
@@ -457,9 +513,10 @@ mod tests {
         let mut io = ClientIo::new(ClientStream::Tls(Box::new(server)), true, Arc::clone(&phase));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         read(&mut io).await;
+        io.wait_for_request(true);
         pass(&sweep, TICK * 10);
         assert!(phase.is_idle());
-        // As hyper does it: write what is taken, then flush.
+        // Write what is taken, then flush.
         let mut written = 0;
         loop {
             let piece = vec![b'x'; 16 * 1024];

@@ -1,5 +1,6 @@
 //! One client's connection: TLS or not, HTTP/1.1 or HTTP/2, until it ends, is too slow, or the worker shuts down.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -7,30 +8,39 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
 
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+use http_body_util::Empty;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
+use super::client_head::{LARGEST_HEAD, Refused};
 use super::client_io::{ClientIo, ClientStream, Phase};
 use super::direction::poll_discard;
 use super::forwarded::Peer;
-use super::gate::ClientConnection;
+use super::gate::{ClientConnection, Offer};
+use super::http1::Http1;
+use super::incoming::Incoming;
 use super::proxy_protocol;
+use super::remaining::Remaining;
+use super::sending::{Answered, Asker, BrokenOff, Sending};
 use super::watch::Watch;
 use super::worker::Worker;
+use crate::clock::{Clock, Timestamp};
 
 /// A TLS handshake must be done within this time.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A client that goes on sending after its answer has this long to notice.
 const LINGERING_LIMIT: Duration = Duration::from_secs(30);
-/// Largest head of a request, in octets.
-const LARGEST_HEAD: usize = 64 * 1024;
+/// At shutdown, a client that has connected and said nothing yet has this long to ask.
+const FIRST_WORD_LIMIT: Duration = Duration::from_secs(1);
 /// Streams of one HTTP/2 connection at a time.
 const MOST_STREAMS: u32 = 128;
 /// So much of an upload or a WebSocket by HTTP/2 may be on its way before the application takes it, in octets.
@@ -78,12 +88,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
     let phase = Arc::new(Phase::new(worker.own.sweep.watch(), worker.stall_limit()));
     let connection = Rc::new(ClientConnection::new(peer, Arc::clone(&phase)));
     let io = ClientIo::new(stream, !http2, Arc::clone(&phase));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (gate, connection) = (worker.gate(), Rc::clone(&connection));
-        async move { Ok::<_, Infallible>(gate.handle(request, &connection).await) }
-    });
-    // Errors are the client's: it went away, or hyper has answered 400 already.
+    // Errors are the client's: it went away, or has heard 400 already.
     if http2 {
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let (gate, connection) = (worker.gate(), Rc::clone(&connection));
+            async move { Ok::<_, Infallible>(gate.handle(request.map(Incoming::Http2), &connection).await.into_fields()) }
+        });
         let mut builder = http2::Builder::new(Local);
         builder
             .timer(TokioTimer::new())
@@ -101,50 +111,150 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
         let serving = pin!(builder.serve_connection(TokioIo::new(io), service));
         Guarded { serving, wind_up: http2::Connection::graceful_shutdown, winding: false, phase }.await;
     } else {
-        http1(io, service, phase).await;
+        let clock = Arc::clone(&worker.gate().parts.clock);
+        let answer = async |request, offer| {
+            connection.offer.replace(offer);
+            worker.gate().handle(request, &connection).await
+        };
+        serve_http1(io, answer, clock, phase).await;
     }
 }
 
-/// Answers the requests of an HTTP/1 connection until it ends. hyper and its buffers are there only while there is something to do: an
-/// idle connection costs little more than its socket.
-async fn http1<S, B>(mut io: ClientIo, mut service: S, phase: Arc<Phase>)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    B: Body<Error: std::error::Error + Send + Sync> + 'static,
+/// Answers the requests of an HTTP/1.1 connection until it ends. Buffers, and room for an exchange, are there only while there is
+/// something to do: an idle connection costs little more than its socket.
+async fn serve_http1<B>(
+    io: ClientIo,
+    answer: impl AsyncFn(Request<Incoming>, Option<Offer>) -> Answered<B>,
+    clock: Arc<dyn Clock>,
+    phase: Arc<Phase>,
+) where
+    B: Body<Data = Bytes> + Unpin,
 {
-    let mut builder = http1::Builder::new();
-    // The limits of `Phase` take the place of hyper's timer, which would cost every request a timer of its own.
-    builder.max_header_size(LARGEST_HEAD).header_read_timeout(None);
-    loop {
-        let mut serving = Box::new(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
-        let (wind_up, shared) = (http1::UpgradeableConnection::graceful_shutdown, Arc::clone(&phase));
-        let over = Guarded { serving: Pin::new(&mut *serving), wind_up, winding: false, phase: shared }.await;
-        let Some(parts) = serving.into_parts() else { return };
-        match over {
-            Over::Idle => {}
-            Over::Ended => {
-                let io = parts.io.into_inner();
-                drop((parts.read_buf, parts.service));
-                return linger(io, phase.watch()).await;
-            }
+    let http1 = Rc::new(RefCell::new(Http1::new(io)));
+    let mut said_something = false;
+    let over = loop {
+        let mut serving = Box::pin(answer_requests(&http1, &answer, &*clock, phase.watch(), &mut said_something));
+        let guarded = Guarded { serving: serving.as_mut(), wind_up: |_| {}, winding: false, phase: Arc::clone(&phase) };
+        match guarded.await {
+            Over::Idle => drop(serving),
+            Over::Ended(end) => break end,
             Over::Cut => return,
         }
-        (io, service) = (parts.io.into_inner(), parts.service);
-        // Between two requests there may be empty lines (RFC 9112 section 2.2), and nothing else.
-        let understood = parts.read_buf.iter().all(|octet| matches!(octet, b'\r' | b'\n'));
-        drop(parts.read_buf);
-        if !understood || !io.sleep().await {
-            // Says goodbye in TLS. If it doesn't go out at once, nobody listens.
-            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_shutdown(cx))).await;
+        if !poll_fn(|cx| http1.borrow_mut().poll_sleep(cx)).await {
+            // If it doesn't go out at once, nobody listens.
+            let _ = http1.borrow_mut().poll_shutdown(&mut Context::from_waker(Waker::noop()));
             return;
         }
+    };
+    let Some(http1) = Rc::into_inner(http1).map(RefCell::into_inner) else { return };
+    match over {
+        End::HandedOver(to) => {
+            if let Some(io) = http1.into_io() {
+                // If nobody takes it, it ends.
+                drop(to.send(io));
+            }
+        }
+        End::Closed => linger(http1, phase.watch()).await,
+        End::Torn => {}
     }
+}
+
+/// Answers one request after the other.
+async fn answer_requests<B>(
+    http1: &Rc<RefCell<Http1>>,
+    answer: &impl AsyncFn(Request<Incoming>, Option<Offer>) -> Answered<B>,
+    clock: &dyn Clock,
+    watch: &Watch,
+    said_something: &mut bool,
+) -> End
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let date = || httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + clock.now().since(Timestamp::from_unix(0)));
+    let mut hurried = false;
+    loop {
+        let next = poll_fn(|cx| {
+            let mut http1 = http1.borrow_mut();
+            if watch.draining() && http1.is_between() {
+                if *said_something {
+                    return Poll::Ready(Ok(None));
+                }
+                // A client that has just connected, and many a browser does so for a request that it may have later.
+                if !std::mem::replace(&mut hurried, true) {
+                    watch.limit_total(FIRST_WORD_LIMIT);
+                }
+            }
+            http1.poll_request(cx)
+        });
+        let asked = match next.await {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return goodbye(http1).await,
+            Err(Refused(status)) => {
+                let mut refusal = Response::new(Empty::<Bytes>::new());
+                *refusal.status_mut() = status;
+                let asker = Asker { version: Version::HTTP_11, to_head: false, keeps: false, trailers: false };
+                let mut sending = Sending::new(Answered::Fields(refusal), asker, b"", date);
+                return match poll_fn(|cx| sending.poll(cx, http1)).await {
+                    Ok(()) => goodbye(http1).await,
+                    Err(BrokenOff) => End::Closed,
+                };
+            }
+        };
+        *said_something = true;
+        let mut asker = Asker {
+            version: asked.head.version,
+            to_head: asked.head.method == Method::HEAD,
+            keeps: asked.keeps,
+            trailers: asked.trailers,
+        };
+        let (taker, offer) = if asked.upgrades { Some(oneshot::channel()).unzip() } else { (None, None) };
+        let body = match asked.body {
+            Remaining::Nothing => Incoming::Nothing,
+            _ => Incoming::Http1(Rc::downgrade(http1), http1.borrow().request()),
+        };
+        let mut answering = pin!(answer(Request::from_parts(asked.head, body), offer));
+        let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => http1.borrow_mut().poll_gone(cx).map(|()| None),
+        });
+        let Some(answer) = answered.await else { return End::Closed };
+        let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        // Of a body that nobody reads any more, only what is here already can be passed over.
+        let abandoned = Rc::weak_count(http1) == 0 && !http1.borrow_mut().end_request();
+        asker.keeps &= !watch.draining() && !abandoned;
+        let begun = http1.borrow_mut().begin_answer();
+        let mut sending = Sending::new(answer, asker, begun, date);
+        let sent = poll_fn(|cx| match sending.poll(cx, http1) {
+            Poll::Ready(sent) => Poll::Ready(sent),
+            Poll::Pending => http1.borrow_mut().poll_gone(cx).map(|()| Err(BrokenOff)),
+        });
+        if sent.await.is_err() {
+            if !sending.ends_with_connection() {
+                return End::Closed;
+            }
+            http1.borrow_mut().tear();
+            return End::Torn;
+        }
+        let keeps = sending.keeps && !watch.draining();
+        drop(sending);
+        match taker {
+            Some(taker) if switches => return End::HandedOver(taker),
+            _ if http1.borrow_mut().end_request() && keeps => {}
+            _ => return goodbye(http1).await,
+        }
+    }
+}
+
+/// Nothing more will be said.
+async fn goodbye(http1: &RefCell<Http1>) -> End {
+    poll_fn(|cx| http1.borrow_mut().poll_shutdown(cx)).await;
+    End::Closed
 }
 
 /// Closes a connection whose client may still be sending what nobody reads, as the rest of an upload that was refused. Such octets would
 /// make the kernel reset the connection, and many a client then loses the answer, or never looks for it (RFC 9112 section 9.6).
-async fn linger(io: ClientIo, watch: &Watch) {
-    let Some(mut stream) = io.into_unheard() else { return };
+async fn linger(http1: Http1, watch: &Watch) {
+    let Some(mut stream) = http1.into_unheard() else { return };
     watch.limit_total(LINGERING_LIMIT);
     poll_fn(|cx| {
         watch.wakes(cx.waker());
@@ -163,7 +273,7 @@ async fn linger(io: ClientIo, watch: &Watch) {
 
 /// Ready when the client has closed its side, or is gone.
 fn poll_last(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Poll<()> {
-    // hyper has done so already, unless something went wrong.
+    // It was done already, unless something went wrong.
     match Pin::new(&mut *stream).poll_shutdown(cx) {
         Poll::Ready(Ok(())) => poll_discard(cx, stream),
         Poll::Ready(Err(_)) => Poll::Ready(()),
@@ -183,10 +293,20 @@ async fn announced(stream: &mut ClientStream) -> io::Result<Option<IpAddr>> {
     tokio::time::timeout(HANDSHAKE_LIMIT, taken).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// How an HTTP/1.1 connection ends.
+enum End {
+    /// Nothing more is said.
+    Closed,
+    /// It breaks off, and that must be felt.
+    Torn,
+    /// It is somebody else's.
+    HandedOver(oneshot::Sender<ClientIo>),
+}
+
 /// How it goes on with a connection.
-enum Over {
+enum Over<T> {
     /// Not at all.
-    Ended,
+    Ended(T),
     /// Not at all, and nothing more is said: it took too long.
     Cut,
     /// With the next request, sometime.
@@ -203,9 +323,9 @@ struct Guarded<'a, S> {
 }
 
 impl<S: Future> Future for Guarded<'_, S> {
-    type Output = Over;
+    type Output = Over<S::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Over> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Over<S::Output>> {
         let Self { serving, wind_up, winding, phase } = self.get_mut();
         let watch = phase.watch();
         watch.wakes(cx.waker());
@@ -221,7 +341,7 @@ impl<S: Future> Future for Guarded<'_, S> {
             wind_up(serving.as_mut());
         }
         match serving.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(Over::Ended),
+            Poll::Ready(ended) => Poll::Ready(Over::Ended(ended)),
             Poll::Pending if phase.is_idle() && !*winding => Poll::Ready(Over::Idle),
             Poll::Pending => Poll::Pending,
         }
@@ -229,175 +349,4 @@ impl<S: Future> Future for Guarded<'_, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::Full;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixStream;
-
-    use super::super::client_io::Busy;
-    use super::super::watch::{Sweep, TICK};
-    use super::*;
-
-    /// A client, the connection that it has, its limits, and its clock.
-    fn connected() -> (UnixStream, impl Future<Output = ()>, Arc<Phase>, Sweep) {
-        let (ours, client) = UnixStream::pair().unwrap();
-        let sweep = Sweep::default();
-        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-        let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
-        let service_phase = Arc::clone(&phase);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let busy = Busy::new(&service_phase);
-            async move {
-                drop(busy);
-                let path = request.uri().path().to_owned();
-                Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(path))))
-            }
-        });
-        (client, http1(io, service, Arc::clone(&phase)), phase, sweep)
-    }
-
-    async fn pass(sweep: &Sweep, ticks: u32) {
-        for _ in 0..ticks {
-            sweep.tick();
-            for _ in 0..4 {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    async fn answer(client: &mut UnixStream, path: &str) {
-        let mut read = Vec::new();
-        while !read.ends_with(format!("\r\n\r\n{path}").as_bytes()) {
-            read.push(client.read_u8().await.unwrap());
-        }
-    }
-
-    #[tokio::test]
-    async fn an_idle_connection_sleeps_and_wakes_up_for_the_next_request() {
-        tokio::task::LocalSet::new()
-            .run_until(async {
-                let (mut client, serving, phase, sweep) = connected();
-                tokio::task::spawn_local(serving);
-                pass(&sweep, 10).await;
-                let awake = Arc::strong_count(&phase);
-                for path in ["/a", "/b", "/c"] {
-                    let (head, end) = (format!("GET {path} HTTP/1.1\r\n"), "Host: a\r\n\r\n");
-                    client.write_all(head.as_bytes()).await.unwrap();
-                    pass(&sweep, 10).await;
-                    assert_eq!(Arc::strong_count(&phase), awake, "half a head has come");
-                    client.write_all(end.as_bytes()).await.unwrap();
-                    answer(&mut client, path).await;
-                    pass(&sweep, 10).await;
-                    assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps");
-                }
-                // Empty lines don't keep it awake, nor end it.
-                for _ in 0..2 {
-                    client.write_all(b"\r\n").await.unwrap();
-                    pass(&sweep, 10).await;
-                    assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps again");
-                }
-                // Two at once, and a body in two parts.
-                client
-                    .write_all(b"GET /d HTTP/1.1\r\nHost: a\r\n\r\nPOST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nGET ")
-                    .await
-                    .unwrap();
-                answer(&mut client, "/d").await;
-                answer(&mut client, "/e").await;
-                pass(&sweep, 10).await;
-                let _ = client.write_all(b"/f HT").await;
-                let mut rest = Vec::new();
-                let _ = client.read_to_end(&mut rest).await;
-                assert!(rest.is_empty(), "no part of a body is a request: {}", String::from_utf8_lossy(&rest));
-            })
-            .await;
-    }
-
-    #[tokio::test]
-    async fn who_goes_on_sending_after_the_answer_is_heard_out_for_a_while() {
-        enum By {
-            Client,
-            Time,
-            Worker,
-        }
-        for by in [By::Client, By::Time, By::Worker] {
-            tokio::task::LocalSet::new()
-                .run_until(async {
-                    let (mut client, serving, _phase, sweep) = connected();
-                    let serving = tokio::task::spawn_local(serving);
-                    client.write_all(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n").await.unwrap();
-                    let mut read = Vec::new();
-                    client.read_to_end(&mut read).await.unwrap();
-                    assert!(read.ends_with(b"\r\n\r\n/a"), "the answer and the end");
-                    client.write_all(&vec![b'x'; 4 << 20]).await.unwrap();
-                    pass(&sweep, 20).await;
-                    assert!(!serving.is_finished());
-                    match by {
-                        By::Client => drop(client),
-                        By::Time => {
-                            pass(&sweep, u32::try_from((LINGERING_LIMIT + TICK * 2).as_millis() / TICK.as_millis()).unwrap())
-                                .await
-                        }
-                        By::Worker => sweep.drain(),
-                    }
-                    serving.await.unwrap();
-                })
-                .await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_sleeping_connection_ends_when_it_is_idle_for_too_long_or_the_worker_ends() {
-        for drains in [false, true] {
-            tokio::task::LocalSet::new()
-                .run_until(async {
-                    let (mut client, serving, _phase, sweep) = connected();
-                    let serving = tokio::task::spawn_local(serving);
-                    client.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-                    answer(&mut client, "/a").await;
-                    pass(&sweep, 10).await;
-                    assert!(!serving.is_finished());
-                    match drains {
-                        true => sweep.drain(),
-                        false => pass(&sweep, u32::try_from(80_000 / TICK.as_millis()).unwrap()).await,
-                    }
-                    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
-                    serving.await.unwrap();
-                })
-                .await;
-        }
-    }
-
-    #[tokio::test]
-    async fn requests_that_wait_behind_a_slow_one_are_all_answered() {
-        tokio::task::LocalSet::new()
-            .run_until(async {
-                let (ours, mut client) = UnixStream::pair().unwrap();
-                let sweep = Sweep::default();
-                let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-                let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
-                let (service_phase, go) = (Arc::clone(&phase), Rc::new(tokio::sync::Notify::new()));
-                let slow = Rc::clone(&go);
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let (busy, slow) = (Busy::new(&service_phase), Rc::clone(&slow));
-                    async move {
-                        if request.uri().path() == "/slow" {
-                            slow.notified().await;
-                        }
-                        drop(busy);
-                        Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from("x"))))
-                    }
-                });
-                let serving = tokio::task::spawn_local(http1(io, service, Arc::clone(&phase)));
-                let head = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-                client.write_all(format!("{}{}", head("/slow"), head("/quick").repeat(20)).as_bytes()).await.unwrap();
-                pass(&sweep, 10).await;
-                go.notify_one();
-                // hyper pauses after every 16 of them.
-                for _ in 0..21 {
-                    answer(&mut client, "x").await;
-                }
-                assert!(!serving.is_finished());
-            })
-            .await;
-    }
-}
+mod tests;

@@ -7,20 +7,20 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::response;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 
-use super::answer::content_length;
+use super::answer::{AnswerHead, content_length};
 use super::body::{Origin, Outgoing, Relay, Upload, is_lawful_trailer};
 use super::client_io::Busy;
 use super::gate::{Facts, Gate, Refusal};
 use super::hop_by_hop;
+use super::incoming::Incoming;
 use super::link::{Failure, Limits, Outbound};
 use super::measure::Outcome;
 use super::pool::{Connection, Pool};
 use super::request_head::{Head, RequestHead};
+use super::sending::Answered;
 use crate::access::Permit;
 use crate::clock::Timestamp;
 use crate::identity::assertion::{AssertionFacts, MintedAssertion, SignerError};
@@ -60,12 +60,11 @@ pub(crate) async fn forward(
     mut head: Parts,
     body: Incoming,
     busy: Busy,
-) -> Result<Response<Outgoing>, Refusal> {
+) -> Result<Answered<Outgoing>, Refusal> {
     let gate = exchange.gate;
     let length = judge_length(&head.headers, gate)?;
-    let http2 = head.version == Version::HTTP_2;
     let announced = hop_by_hop::announced_trailers(&mut head.headers, |name| is_lawful_trailer(name, &gate.parts));
-    let upload = Upload::new(body, http2, announced, exchange.session.as_ref(), &gate.parts);
+    let upload = Upload::new(body, announced, exchange.session.as_ref(), &gate.parts);
     let framing = match (upload.is_empty(), length) {
         (true, None) => Framing::NoBody,
         (true, Some(0)) => Framing::Zero,
@@ -78,14 +77,20 @@ pub(crate) async fn forward(
     let repeatable = idempotent && upload.is_empty();
     strip(&exchange, &mut head.headers);
     let told = Told { head: &head, framing, repeatable };
-    let (mut head, body) = send(&exchange, &told, upload).await?;
-    finish(gate, &mut head)?;
-    let origin = match body {
-        Body::Whole(whole) => return Ok(Response::from_parts(head, Outgoing::own(whole.into(), busy))),
-        Body::From(origin) => origin,
+    let (head, body) = send(&exchange, &told, upload).await?;
+    let body = match body {
+        Body::Whole(whole) => Outgoing::own(whole.into(), busy),
+        Body::From(origin) => Outgoing::Relay(Box::new(Relay::new(origin, exchange.session, Arc::clone(&gate.parts), busy))),
     };
-    let relay = Relay::new(origin, exchange.session, Arc::clone(&gate.parts), busy);
-    Ok(Response::from_parts(head, Outgoing::Relay(Box::new(relay))))
+    match head {
+        AnswerHead::Fields(mut head) => {
+            finish(gate, &mut head)?;
+            Ok(Answered::Fields(Response::from_parts(head, body)))
+        }
+        // Nobody asked for another protocol.
+        AnswerHead::Lines(lines) if lines.status == StatusCode::SWITCHING_PROTOCOLS => Err(refusal(Failure::Lost)),
+        AnswerHead::Lines(lines) => Ok(Answered::Lines(lines, body)),
+    }
 }
 
 /// A request, but for its body.
@@ -104,11 +109,12 @@ enum Body {
 }
 
 /// Sends over a connection that is there, or a new one; once more when it turns out that the application had closed it.
-async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> Result<(response::Parts, Body), Refusal> {
+async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> Result<(AnswerHead, Body), Refusal> {
     let Exchange { pool, facts, .. } = exchange;
     let settings = pool.upstream().settings();
     let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
     let length = told.framing.length();
+    let lines_for = (told.head.version == Version::HTTP_11).then_some(&exchange.gate.parts.web);
     let began = Instant::now();
     let mut may_try_again = true;
     loop {
@@ -119,7 +125,8 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
             Connection::Http1(mut link) => {
                 let head = http1_head(exchange, told.head, told.framing)?;
                 let to_head = told.head.method == Method::HEAD;
-                match link.send(Outbound { head, upload, length, to_head }, limits, repeatable).await {
+                let lines = lines_for.map(|web| web.cookies());
+                match link.send(Outbound { head, upload, length, to_head, lines }, limits, repeatable).await {
                     Ok(answer) => {
                         pool.measure().answered(began.elapsed());
                         let body = match link.take_whole() {
@@ -139,7 +146,7 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
                 match Box::pin(place.send(request, pool.watch(), limits, repeatable)).await {
                     Ok((head, received)) => {
                         pool.measure().answered(began.elapsed());
-                        return Ok((head, Body::From(Box::new(Origin::Http2(received)))));
+                        return Ok((AnswerHead::Fields(head), Body::From(Box::new(Origin::Http2(received)))));
                     }
                     Err(failure) => failure,
                 }
@@ -296,7 +303,7 @@ fn write_identity(head: &mut impl Head, exchange: &Exchange<'_>) -> Result<(), R
     if let Some(session) = session {
         write_session(head, gate, session, facts, *now)?;
     }
-    head.line(&REQUEST_ID, &facts.id.to_header());
+    head.lines(&facts.id.to_line());
     Ok(())
 }
 

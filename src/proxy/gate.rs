@@ -10,22 +10,24 @@ use std::time::{Duration, Instant};
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
-use hyper::body::Incoming;
 use ipnet::IpNet;
+use tokio::sync::oneshot;
 
 use super::authority::{authority_of, is_again};
 use super::body::Outgoing;
-use super::client_io::{Busy, Phase};
+use super::client_io::{Busy, ClientIo, Phase};
 use super::connect::Upstreams;
 use super::extended_connect;
 use super::forward::{self, Exchange};
 use super::forward_auth;
 use super::forwarded::{Peer, Provenance};
 use super::hop_by_hop::asks_for_websocket;
+use super::incoming::Incoming;
 use super::judge::{Question, Verdict, readable};
 use super::measure::{Measure, Outcome};
 use super::pool::Pool;
 use super::request_id::{RequestId, RequestIds};
+use super::sending::Answered;
 use super::upgrade;
 use super::watch::Sweep;
 use super::worker::Open;
@@ -91,18 +93,23 @@ pub(crate) struct Gate {
     pub(crate) own: Rc<Own>,
 }
 
+/// Where a client's connection will come, when its request offers another protocol and the answer takes it.
+pub(crate) type Offer = oneshot::Receiver<ClientIo>;
+
 /// One client's connection, as its requests know it.
 pub(crate) struct ClientConnection {
     peer: Peer,
     pub(crate) phase: Arc<Phase>,
     /// What the last request's host led to; nearly always it is the next one's too.
     provenance: RefCell<Option<(HeaderValue, Rc<Provenance>)>>,
+    /// Of the request that is being answered.
+    pub(crate) offer: RefCell<Option<Offer>>,
 }
 
 impl ClientConnection {
     /// A client that has just connected.
     pub(crate) fn new(peer: Peer, phase: Arc<Phase>) -> Self {
-        Self { peer, phase, provenance: RefCell::default() }
+        Self { peer, phase, provenance: RefCell::default(), offer: RefCell::default() }
     }
 }
 
@@ -124,16 +131,25 @@ impl Facts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manner([Option<HeaderValue>; 4]);
 
-const MANNERS: [HeaderName; 4] =
+static MANNERS: [HeaderName; 4] =
     [ACCEPT, CONTENT_TYPE, HeaderName::from_static("sec-fetch-mode"), HeaderName::from_static("sec-fetch-dest")];
 
 impl Manner {
     fn of(headers: &HeaderMap) -> Self {
-        Self(MANNERS.map(|name| headers.get(name).cloned()))
+        let mut manner = Self::default();
+        // One look at what is there costs less than four at what may be.
+        for (name, value) in headers {
+            if let Some(at) = MANNERS.iter().position(|known| known == name)
+                && let Some(slot) = manner.0.get_mut(at)
+            {
+                slot.get_or_insert_with(|| value.clone());
+            }
+        }
+        manner
     }
 
     fn to_headers(&self) -> HeaderMap {
-        MANNERS.into_iter().zip(&self.0).filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+        MANNERS.iter().zip(&self.0).filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 }
 
@@ -157,12 +173,12 @@ impl Refusal {
 /// What the gate lets through, or says itself.
 enum Passed {
     Own(Reply, Outcome),
-    Forwarded(Response<Outgoing>, Outcome),
+    Forwarded(Answered<Outgoing>, Outcome),
 }
 
 impl Gate {
     /// Answers a request.
-    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>, connection: &ClientConnection) -> Response<Outgoing> {
+    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>, connection: &ClientConnection) -> Answered<Outgoing> {
         let busy = Busy::new(&connection.phase);
         let id = self.own.ids.next(&*self.parts.entropy);
         let log = tracing::enabled!(target: "samlgate::request", tracing::Level::DEBUG)
@@ -187,7 +203,7 @@ impl Gate {
         connection: &ClientConnection,
         busy: Busy,
         version: Version,
-    ) -> (Response<Outgoing>, Outcome) {
+    ) -> (Answered<Outgoing>, Outcome) {
         // A 200 would open a tunnel, so no CONNECT is a proxy's question.
         let tunnel = head.method == Method::CONNECT;
         extended_connect::take(&mut head);
@@ -202,7 +218,8 @@ impl Gate {
             Err(refusal) => {
                 let peer = connection.peer;
                 let context = RequestContext { id: id.as_str().to_owned(), client: peer.address, secure: peer.tls };
-                return self.refuse(refusal, &manner, &context, version, busy);
+                let (response, outcome) = self.refuse(refusal, &manner, &context, version, busy);
+                return (Answered::Fields(response), outcome);
             }
         };
         let mut busy = Some(busy);
@@ -212,7 +229,7 @@ impl Gate {
             self.pass(head, body, &facts, connection, &mut busy).await
         };
         let (mut response, outcome) = match passed {
-            Ok(Passed::Forwarded(response, outcome)) => (response, outcome),
+            Ok(Passed::Forwarded(answer, outcome)) => return (answer, outcome),
             Ok(Passed::Own(reply, outcome)) => {
                 let busy = busy.unwrap_or_else(|| Busy::new(&connection.phase));
                 (reply.map(|body| Outgoing::own(body, busy)), outcome)
@@ -225,7 +242,7 @@ impl Gate {
         if asked {
             forward_auth::keep_shut(&mut response, outcome);
         }
-        (response, outcome)
+        (Answered::Fields(response), outcome)
     }
 
     /// Who asks, and for which host.
@@ -303,7 +320,7 @@ impl Gate {
         let exchange = Exchange { gate: self, pool, permit, session, facts, now };
         if websocket {
             let (response, outcome) = Box::pin(upgrade::upgrade(exchange, head, body, connection, busy)).await?;
-            return Ok(Passed::Forwarded(response, outcome));
+            return Ok(Passed::Forwarded(Answered::Fields(response), outcome));
         }
         Ok(Passed::Forwarded(forward::forward(exchange, head, body, busy).await?, Outcome::Forwarded))
     }

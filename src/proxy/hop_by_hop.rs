@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONNECTION, COOKIE, HOST, TE, TRAILER, UPGRADE};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, TE, TRAILER, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::headers::remove_where;
@@ -91,12 +91,21 @@ pub(crate) fn fold(name: &str) -> Cow<'_, str> {
 /// and those that only we may set. Must run before ours are added, so that a client can't name them away. `fixed_method`:
 /// rules look at methods, so the application must not be told another one.
 pub(crate) fn strip_request(headers: &mut HeaderMap, fixed_method: bool) {
-    let trailers = headers.get_all(TE).iter().any(|line| tokens(line).any(|token| token.eq_ignore_ascii_case("trailers")));
-    // A client must not name away what a server in front of us added, or what the request is about.
-    strip_nominated(headers, &[HOST, COOKIE]);
-    remove_where(headers, |name| is_ours(name.as_str()) || (fixed_method && overrides_method(name.as_str())));
+    // One look at what is there costs less than several at what may be.
+    let (mut te, mut connection) = (false, false);
+    for name in headers.keys() {
+        te |= *name == TE;
+        connection |= *name == CONNECTION;
+    }
+    let trailers = te && headers.get_all(TE).iter().any(|line| tokens(line).any(|token| token.eq_ignore_ascii_case("trailers")));
+    if connection {
+        // A client must not name away what a server in front of us added, or what the request is about.
+        strip_nominated(headers, &[HOST, COOKIE]);
+    }
     // We answer `Expect: 100-continue` ourselves, once the request is let through.
-    headers.remove(http::header::EXPECT);
+    let is_doomed =
+        |name: &HeaderName| is_ours(name.as_str()) || (fixed_method && overrides_method(name.as_str())) || *name == EXPECT;
+    remove_where(headers, is_doomed);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -108,9 +117,12 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_hop_by_hop(name.as_str()));
 }
 
-fn is_hop_by_hop(name: &str) -> bool {
+/// Whether a header belongs to one connection.
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     // The first letters of the names; most headers end here.
-    matches!(name.as_bytes().first(), Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u')) && HOP_BY_HOP.contains(&name)
+    let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
+    matches!(first, Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u'))
+        && HOP_BY_HOP.iter().any(|each| name.eq_ignore_ascii_case(each))
 }
 
 fn strip_nominated(headers: &mut HeaderMap, protected: &[HeaderName]) {
@@ -130,7 +142,8 @@ fn strip_nominated(headers: &mut HeaderMap, protected: &[HeaderName]) {
 
 /// The members of a comma-separated list.
 pub(crate) fn tokens(line: &HeaderValue) -> impl Iterator<Item = &str> {
-    line.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+    let members = line.as_bytes().split(|octet| *octet == b',');
+    members.filter_map(|member| std::str::from_utf8(member).ok()).map(str::trim).filter(|token| !token.is_empty())
 }
 
 /// Whether a request wants to become a WebSocket (RFC 6455 section 4.1). Other upgrades are not offered to the

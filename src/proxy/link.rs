@@ -20,13 +20,14 @@ use super::connect::UpstreamIo;
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
 use super::watch::Watch;
+use crate::web::Cookies;
 
 /// Room for what is read: at first, and while large bodies come.
 const SMALLEST_READ: usize = 8 * 1024;
 const LARGEST_READ: usize = 128 * 1024;
 
 /// A request on its way to the application.
-pub(crate) struct Outbound {
+pub(crate) struct Outbound<'a> {
     /// Its head, as octets.
     pub(crate) head: Vec<u8>,
     /// Its body.
@@ -35,6 +36,8 @@ pub(crate) struct Outbound {
     pub(crate) length: Option<u64>,
     /// The answer has no body, whatever it says.
     pub(crate) to_head: bool,
+    /// The head of the answer is made into lines, where it can be; these cookies are ours.
+    pub(crate) lines: Option<&'a Cookies>,
 }
 
 /// A connection, and the exchange on it.
@@ -173,8 +176,8 @@ impl Link {
     ///
     /// # Errors
     /// When there is no answer; then the connection is of no more use.
-    pub(crate) async fn send(&mut self, request: Outbound, limits: Limits, repeatable: bool) -> Result<Answer, Failure> {
-        let Outbound { head, upload, length, to_head } = request;
+    pub(crate) async fn send(&mut self, request: Outbound<'_>, limits: Limits, repeatable: bool) -> Result<Answer, Failure> {
+        let Outbound { head, upload, length, to_head, lines } = request;
         self.outbox.begin(head);
         (self.upload, self.upload_left) = (upload, length);
         if !self.upload.is_empty() {
@@ -196,7 +199,7 @@ impl Link {
                 sent = true;
                 self.watch.limit_total(limits.response);
             }
-            match (self.poll_answer(cx, to_head), pumped) {
+            match (self.poll_answer(cx, to_head, lines), pumped) {
                 (Poll::Ready(answer), _) => Poll::Ready(answer),
                 (Poll::Pending, Err(failure)) => Poll::Ready(Err(failure)),
                 (Poll::Pending, Ok(())) if self.watch.expired() => {
@@ -265,18 +268,21 @@ impl Link {
 
     /// Reads what there is; 0 at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.inbox.reserve(self.room);
+        if self.inbox.capacity() - self.inbox.len() < self.room / 4 {
+            self.inbox.reserve(self.room);
+        }
+        let room = self.inbox.capacity() - self.inbox.len();
         let read = ready!(pin!(self.io.read_buf(&mut self.inbox)).poll(cx));
-        if read.as_ref().is_ok_and(|read| *read >= self.room) {
+        if read.as_ref().is_ok_and(|read| *read >= room) {
             self.room = (self.room * 2).min(LARGEST_READ);
         }
         Poll::Ready(read)
     }
 
     /// The head of the final answer.
-    fn poll_answer(&mut self, cx: &mut Context<'_>, to_head: bool) -> Poll<Result<Answer, Failure>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, to_head: bool, lines: Option<&Cookies>) -> Poll<Result<Answer, Failure>> {
         loop {
-            match take_answer(&mut self.inbox, to_head) {
+            match take_answer(&mut self.inbox, to_head, lines) {
                 Ok(Some(answer)) if answer.is_interim() => {}
                 Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
                 Err(malformed) => return Poll::Ready(Err(Failure::Malformed(malformed))),

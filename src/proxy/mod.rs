@@ -1,7 +1,8 @@
-//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `client_io`,
-//! `wire`, `tls`), `gate` (with `judge`), then `forward` or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1,
-//! with `outbox`, `answer`, `remaining`) or `multiplexed` (HTTP/2), `request_head` and `connect`. A WebSocket, of HTTP/2 too
-//! (`extended_connect`), is then a `tunnel` of two `direction`s, which know where `frames` end.
+//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `tls`, `client_io`,
+//! `wire`; HTTP/1.1 is `http1` with `client_head`, `remaining` and `sending`, HTTP/2 is hyper's), `gate` (with `judge`), then `forward`
+//! or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with `outbox` and `answer`) or `multiplexed` (HTTP/2),
+//! `request_head` and `connect`. A WebSocket, of HTTP/2 too (`extended_connect`), is then a `tunnel` of two `direction`s, which know
+//! where `frames` end.
 //!
 //! Every worker is a thread with an event loop, a socket and connections to the application of its own. What they share is
 //! only read while requests run.
@@ -9,6 +10,7 @@
 mod answer;
 mod authority;
 mod body;
+mod client_head;
 mod client_io;
 mod connect;
 mod connection;
@@ -20,6 +22,8 @@ mod forwarded;
 mod frames;
 mod gate;
 mod hop_by_hop;
+mod http1;
+mod incoming;
 mod judge;
 mod link;
 mod listener;
@@ -31,6 +35,7 @@ mod proxy_protocol;
 mod remaining;
 mod request_head;
 mod request_id;
+mod sending;
 mod server;
 pub mod settings;
 mod tls;

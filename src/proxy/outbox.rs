@@ -1,4 +1,4 @@
-//! What is being written to the application: a head, and pieces of a body in their framing.
+//! What is being written to an application or a client: a head, and pieces of a body in their framing.
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
@@ -9,13 +9,12 @@ use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 use tokio::io::AsyncWrite;
 
-use super::connect::UpstreamIo;
 use crate::identity::headers::write_line;
 
 /// Octets in three parts, written as one.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// The head of the request, a chunk's size, or the end of all chunks.
+    /// The head of the message, a chunk's size, or the end of all chunks.
     front: Vec<u8>,
     data: Bytes,
     /// What ends a chunk.
@@ -29,7 +28,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// A new request.
+    /// A new message.
     pub(crate) fn begin(&mut self, head: Vec<u8>) {
         *self = Self { front: head, only_head: true, unflushed: true, ..Self::default() };
     }
@@ -83,7 +82,7 @@ impl Outbox {
     }
 
     /// Writes until all is written.
-    pub(crate) fn poll_write(&mut self, io: &mut UpstreamIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(&mut self, io: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.length() {
             let mut rest = (&self.front[..]).chain(&self.data[..]).chain(self.back);
             rest.advance(self.written);

@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 
-use http::HeaderValue;
-
 use crate::token::Entropy;
 
 /// 96 random bits in hex.
@@ -16,9 +14,13 @@ impl RequestId {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// For `X-Request-Id`.
-    pub(crate) fn to_header(self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+    /// The line `X-Request-Id`.
+    pub(crate) fn to_line(self) -> [u8; 40] {
+        let mut line = *b"X-Request-Id: 000000000000000000000000\r\n";
+        for (to, from) in line.iter_mut().skip(14).zip(self.0) {
+            *to = from;
+        }
+        line
     }
 }
 
@@ -70,6 +72,8 @@ mod tests {
         let ids = RequestIds::new();
         let some: HashSet<String> = (0..1000).map(|_| ids.next(&SystemEntropy).as_str().to_owned()).collect();
         assert_eq!(some.len(), 1000);
+        let id = ids.next(&SystemEntropy);
+        assert_eq!(id.to_line(), format!("X-Request-Id: {}\r\n", id.as_str()).as_bytes());
         assert!(some.iter().all(|id| id.len() == 24 && id.bytes().all(|octet| octet.is_ascii_hexdigit())));
     }
 }

@@ -1,15 +1,13 @@
 //! An open WebSocket: octets in both directions until one side, the session or silence ends it. When it is samlgate that ends it,
 //! both sides are told why.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::client_io::Busy;
 use super::connect::UpstreamIo;
@@ -78,23 +76,23 @@ impl Tunnel {
         Self { application, watch, session, parts, up, down, ending: false, _busy: busy, _counted: counted }
     }
 
-    /// Until it ends.
-    pub(crate) async fn run(mut self, mut client_side: OnUpgrade) {
+    /// Until it ends. `client_side` is the client's connection, once it has heard that the application agrees.
+    pub(crate) async fn run<C: AsyncRead + AsyncWrite + Unpin>(mut self, client_side: impl Future<Output = Option<C>>) {
+        let mut client_side = pin!(client_side);
         let opened = poll_fn(|cx| {
             self.watch.wakes(cx.waker());
-            match Pin::new(&mut client_side).poll(cx) {
-                Poll::Ready(opened) => Poll::Ready(opened.ok()),
+            match client_side.as_mut().poll(cx) {
+                Poll::Ready(opened) => Poll::Ready(opened),
                 Poll::Pending if self.end(self.parts.clock.now()).is_some() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         });
-        if let Some(client) = opened.await {
-            let mut client = TokioIo::new(client);
+        if let Some(mut client) = opened.await {
             poll_fn(|cx| self.poll(cx, &mut client)).await;
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, client: &mut TokioIo<Upgraded>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Poll<()> {
         self.watch.wakes(cx.waker());
         if self.ending {
             return self.poll_end(cx, client);
@@ -125,7 +123,7 @@ impl Tunnel {
         }
     }
 
-    fn pass(&mut self, cx: &mut Context<'_>, client: &mut TokioIo<Upgraded>, now: Timestamp) -> Poll<()> {
+    fn pass(&mut self, cx: &mut Context<'_>, client: &mut (impl AsyncRead + AsyncWrite + Unpin), now: Timestamp) -> Poll<()> {
         let up = self.up.poll(cx, client, &mut self.application);
         let down = self.down.poll(cx, &mut self.application, client);
         if let (true, Some(session)) = (self.up.take_said(), &self.session) {
@@ -145,7 +143,7 @@ impl Tunnel {
     }
 
     /// Says the last words, and waits a little until both sides have heard them.
-    fn poll_end(&mut self, cx: &mut Context<'_>, client: &mut TokioIo<Upgraded>) -> Poll<()> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Poll<()> {
         // Whoever is gone needs no last words; the other side still does.
         let up = self.up.poll(cx, client, &mut self.application).is_ready();
         let down = self.down.poll(cx, &mut self.application, client).is_ready();

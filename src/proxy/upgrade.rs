@@ -7,20 +7,30 @@ use std::time::Instant;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 
-use super::answer::Malformed;
+use super::answer::{AnswerHead, Malformed};
 use super::body::{Origin, Outgoing, Relay, Upload};
 use super::client_io::Busy;
 use super::extended_connect::{self, Key};
 use super::forward::{Exchange, Framing, finish, http1_head, judge_length, no_answer, refusal, strip, unreachable};
-use super::gate::{ClientConnection, Refusal};
+use super::gate::{ClientConnection, Offer, Refusal};
 use super::hop_by_hop;
+use super::incoming::Incoming;
 use super::link::{Failure, Limits, Outbound};
 use super::measure::Outcome;
 use super::tunnel::Tunnel;
 use super::worker::Counted;
+
+/// What becomes of the client's side once it has heard that the application agrees.
+enum ClientSide {
+    /// The whole connection, handed over by its task.
+    Http1(Offer),
+    /// A stream.
+    Http2(OnUpgrade),
+}
 
 /// Opens a WebSocket to the application. It gets a connection of its own. When the application declines, its answer is
 /// passed on.
@@ -36,7 +46,11 @@ pub(crate) async fn upgrade(
 ) -> Result<(Response<Outgoing>, Outcome), Refusal> {
     let (gate, pool) = (exchange.gate, exchange.pool);
     let http2 = head.version == Version::HTTP_2;
-    let client_side = head.extensions.remove::<OnUpgrade>();
+    let client_side = if http2 {
+        head.extensions.remove::<OnUpgrade>().map(ClientSide::Http2)
+    } else {
+        connection.offer.take().map(ClientSide::Http1)
+    };
     if !body.is_end_stream() || judge_length(&head.headers, gate)?.is_some_and(|length| length > 0) {
         return Err(Refusal::malformed("a request for a WebSocket has no body"));
     }
@@ -54,25 +68,26 @@ pub(crate) async fn upgrade(
     let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
     let began = Instant::now();
     let mut link = pool.open().await.map_err(|error| unreachable(exchange.facts, pool, &error))?;
-    let request = Outbound { head, upload: Upload::Empty, length: None, to_head: false };
-    let mut answer = link.send(request, limits, false).await.map_err(|failure| no_answer(exchange.facts, pool, failure))?;
+    let request = Outbound { head, upload: Upload::Empty, length: None, to_head: false, lines: None };
+    let answer = link.send(request, limits, false).await.map_err(|failure| no_answer(exchange.facts, pool, failure))?;
+    // They were asked for.
+    let AnswerHead::Fields(mut head) = answer.head else { return Err(refusal(Failure::Lost)) };
     pool.measure().answered(began.elapsed());
     let malformed = |why| no_answer(exchange.facts, pool, Failure::Malformed(Malformed(why)));
 
-    if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-        if http2 && answer.head.status.is_success() {
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        if http2 && head.status.is_success() {
             // To the client it would say that the WebSocket is open.
             return Err(malformed("the application answered a request for a WebSocket as if it had been another one"));
         }
         link.retire();
-        finish(gate, &mut answer.head)?;
+        finish(gate, &mut head)?;
         if let Some(whole) = link.take_whole() {
-            return Ok((Response::from_parts(answer.head, Outgoing::own(whole.into(), busy)), Outcome::Forwarded));
+            return Ok((Response::from_parts(head, Outgoing::own(whole.into(), busy)), Outcome::Forwarded));
         }
         let relay = Relay::new(Box::new(Origin::Http1(link, Rc::clone(pool))), exchange.session, Arc::clone(&gate.parts), busy);
-        return Ok((Response::from_parts(answer.head, Outgoing::Relay(Box::new(relay))), Outcome::Forwarded));
+        return Ok((Response::from_parts(head, Outgoing::Relay(Box::new(relay))), Outcome::Forwarded));
     }
-    let mut head = answer.head;
     let agreed = head.headers.get_all(UPGRADE).iter().flat_map(hop_by_hop::tokens).any(|to| to.eq_ignore_ascii_case("websocket"));
     let (Some(client_side), true) = (client_side, agreed) else {
         return Err(refusal(Failure::Lost));
@@ -94,7 +109,10 @@ pub(crate) async fn upgrade(
     };
     let watch = Arc::clone(link.watch());
     let tunnel = Tunnel::new(link.into_io(), watch, exchange.session, Arc::clone(&gate.parts), busy, counted);
-    tokio::task::spawn_local(tunnel.run(client_side));
+    match client_side {
+        ClientSide::Http1(opened) => tokio::task::spawn_local(tunnel.run(async { opened.await.ok() })),
+        ClientSide::Http2(opened) => tokio::task::spawn_local(tunnel.run(async { opened.await.ok().map(TokioIo::new) })),
+    };
     let empty = Outgoing::own(http_body_util::Full::default(), Busy::new(&connection.phase));
     Ok((Response::from_parts(head, empty), Outcome::Upgraded))
 }

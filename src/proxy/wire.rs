@@ -1,11 +1,11 @@
-//! What the octets of an HTTP/1 client must look like before hyper reads them.
+//! What the octets of an HTTP/1 client must look like before anything is read from them.
 //!
-//! Request smuggling lives on messages that two parsers cut at different places. hyper is lenient where RFC 9112 lets a
-//! server be: it takes a bare LF for a line end and, of a length and a transfer coding, lets the coding win. In front of us
-//! may stand a server that doesn't. So every head is looked at here first, and so are the framing of chunks and
-//! trailers. This file can only refuse: hyper's reading is the one that counts.
+//! Request smuggling lives on messages that two parsers cut at different places. Parsers are lenient where RFC 9112 lets a
+//! server be: they take a bare LF for a line end, for one. In front of us may stand a server that doesn't. So every head is looked at
+//! here first, line by line, and so are the framing of chunks and trailers. This file can only refuse: what a request says and where
+//! its body ends is found out a second time, from whole heads (`client_head`) and chunks (`remaining`).
 
-/// Longest line; hyper refuses such a head earlier, with 431.
+/// Longest line; such a head is refused earlier, with 431.
 const LONGEST_LINE: usize = 256 * 1024;
 /// Longest line of a chunk's size and extensions.
 const LONGEST_CHUNK_LINE: usize = 4096;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::{COOKIE, Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::public_url::PublicUrl;
@@ -116,24 +116,25 @@ impl Cookies {
     /// Removes our cookies from what the application gets; all others stay as they are, octet for octet. Several Cookie lines, which
     /// HTTP/2 allows and HTTP/1.1 doesn't (RFC 9113 section 8.2.3), become one.
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        let mut lines = headers.get_all(COOKIE).iter();
-        let (first, more) = (lines.next(), lines.next().is_some());
-        let Some(first) = first else { return };
-        if !more && !pairs(first.as_bytes()).any(|pair| self.is_ours(name_of(pair))) {
-            return;
-        }
+        let Entry::Occupied(mut lines) = headers.entry(COOKIE) else { return };
         let mut kept: Vec<u8> = Vec::new();
-        for line in headers.get_all(COOKIE) {
-            for pair in pairs(line.as_bytes()).filter(|pair| !pair.is_empty() && !self.is_ours(name_of(pair))) {
-                if !kept.is_empty() {
-                    kept.extend_from_slice(b"; ");
+        let mut changed = lines.iter().nth(1).is_some();
+        for line in lines.iter() {
+            for pair in pairs(line.as_bytes()) {
+                if self.is_ours(name_of(pair)) {
+                    changed = true;
+                } else if !pair.is_empty() {
+                    if !kept.is_empty() {
+                        kept.extend_from_slice(b"; ");
+                    }
+                    kept.extend_from_slice(pair);
                 }
-                kept.extend_from_slice(pair);
             }
         }
-        headers.remove(COOKIE);
-        if let Some(value) = Some(kept).filter(|kept| !kept.is_empty()).and_then(|kept| HeaderValue::from_bytes(&kept).ok()) {
-            headers.insert(COOKIE, value);
+        match Some(kept).filter(|kept| !kept.is_empty()).and_then(|kept| HeaderValue::try_from(kept).ok()) {
+            _ if !changed => {}
+            Some(value) => drop(lines.insert(value)),
+            None => drop(lines.remove()),
         }
     }
 
@@ -148,6 +149,11 @@ impl Cookies {
         for line in kept {
             headers.append(SET_COOKIE, line);
         }
+    }
+
+    /// Whether a line of the application's answer is one of those.
+    pub(crate) fn could_set_ours(&self, name: &str, value: &[u8]) -> bool {
+        name.eq_ignore_ascii_case("set-cookie") && self.could_be_ours(value)
     }
 
     /// The session cookie, the login cookies, the choice cookie, and whatever else begins like them.

@@ -95,8 +95,7 @@ impl Endpoints {
     /// Reads the body, if the endpoint takes one, and lets the endpoint answer.
     pub(super) async fn answer<B>(&self, site: &Site, request: Request<B>, context: &RequestContext) -> Reply
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: http_body::Body<Data = Bytes>,
     {
         let (parts, body) = request.into_parts();
         let Some(own) = own_uri(site, &parts.uri) else { return site.refuse(Problem::NotFound, &parts.headers, context) };

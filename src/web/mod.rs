@@ -129,8 +129,7 @@ impl Web {
     /// Answers a request for a path of ours.
     pub async fn endpoint<B>(&self, request: Request<B>, context: &RequestContext) -> Reply
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: http_body::Body<Data = Bytes>,
     {
         self.endpoints.answer(&self.site, request, context).await
     }
