@@ -254,6 +254,11 @@ impl ClientIo {
         }
     }
 
+    /// Whether something may be there to read though the transport has nothing: TLS reads ahead, and so may whoever put something back.
+    pub(crate) fn has_read_ahead(&self) -> bool {
+        matches!(self.stream, ClientStream::Tls(_)) || !self.unread.is_empty() || self.ended || self.phase.is_closing()
+    }
+
     /// The client says nothing more, and perhaps hears nothing more.
     pub(crate) fn client_closed_its_side(&mut self) {
         self.phase.watch.limit_pauses(DEAF_LIMIT);

@@ -235,6 +235,21 @@ impl UpstreamIo {
         self.http2
     }
 
+    /// Ready when the transport has something to say, be it the end.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = match &mut self.stream {
+            UpstreamStream::Tcp(stream) => stream.poll_read_ready(cx),
+            UpstreamStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            UpstreamStream::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        ready.map(|_| ())
+    }
+
+    /// Whether something may be there to read though the transport has nothing: TLS reads ahead, and so may whoever put something back.
+    pub(crate) fn has_read_ahead(&self) -> bool {
+        matches!(self.stream, UpstreamStream::Tls(_)) || !self.unread.is_empty()
+    }
+
     /// These octets are read again, before all others.
     pub(crate) fn put_back(&mut self, octets: BytesMut) {
         self.unread = octets;

@@ -84,6 +84,9 @@ impl Http1 {
             match take_request(&mut self.inbox, &mut self.searched) {
                 Ok(Some(asked)) => {
                     self.io.wait_for_request(false);
+                    if self.inbox.is_empty() {
+                        self.inbox = BytesMut::new();
+                    }
                     self.remaining = asked.body;
                     self.awaited = if asked.expects { CONTINUE } else { b"" };
                     return Poll::Ready(Ok(Some(asked)));
@@ -249,13 +252,22 @@ impl Http1 {
         self.io.into_unheard()
     }
 
-    /// Reads what there is; 0 at the end.
+    /// Reads what there is; 0 at the end. Room is taken only when there is something to read: the next connection gets the same piece of
+    /// memory, which is in the caches still.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.inbox.is_empty() && !self.io.has_read_ahead() {
+            ready!(self.io.poll_readable(cx));
+        }
         if self.inbox.capacity() - self.inbox.len() < self.room / 4 {
             self.inbox.reserve(self.room);
         }
         let room = self.inbox.capacity() - self.inbox.len();
-        let read = ready!(pin!(self.io.read_buf(&mut self.inbox)).poll(cx));
+        let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.inbox)).poll(cx) else {
+            if self.inbox.is_empty() {
+                self.inbox = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
         if self.remaining != Remaining::Nothing && read.as_ref().is_ok_and(|read| *read >= room) {
             self.room = (self.room * 2).min(LARGEST_READ);
         }

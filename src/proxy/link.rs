@@ -156,8 +156,9 @@ impl Link {
     /// Has no limits and needs little room until the next exchange.
     pub(crate) fn rest(&mut self) {
         self.watch.rest();
-        if self.room > SMALLEST_READ {
-            (self.room, self.inbox) = (SMALLEST_READ, BytesMut::new());
+        self.room = SMALLEST_READ;
+        if self.inbox.is_empty() {
+            self.inbox = BytesMut::new();
         }
     }
 
@@ -266,13 +267,22 @@ impl Link {
         self.io
     }
 
-    /// Reads what there is; 0 at the end.
+    /// Reads what there is; 0 at the end. Room is taken only when there is something to read: the next connection gets the same piece of
+    /// memory, which is in the caches still.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.inbox.is_empty() && !self.io.has_read_ahead() {
+            ready!(self.io.poll_readable(cx));
+        }
         if self.inbox.capacity() - self.inbox.len() < self.room / 4 {
             self.inbox.reserve(self.room);
         }
         let room = self.inbox.capacity() - self.inbox.len();
-        let read = ready!(pin!(self.io.read_buf(&mut self.inbox)).poll(cx));
+        let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.inbox)).poll(cx) else {
+            if self.inbox.is_empty() {
+                self.inbox = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
         if read.as_ref().is_ok_and(|read| *read >= room) {
             self.room = (self.room * 2).min(LARGEST_READ);
         }
