@@ -100,6 +100,10 @@ impl Outbox {
         }
         ready!(Pin::new(io).poll_flush(cx))?;
         self.unflushed = false;
+        if self.only_head {
+            // While the answer is waited for, others can use its room.
+            *self = Self::default();
+        }
         Poll::Ready(Ok(()))
     }
 }
