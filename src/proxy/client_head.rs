@@ -12,14 +12,15 @@ pub(crate) const LARGEST_HEAD: usize = 64 * 1024;
 /// Most header lines.
 const MOST_LINES: usize = 100;
 
-/// The beginning of a head is looked at while it is shorter than this.
+/// So much of the beginning of a head is looked at while it isn't complete.
 const SHORT: usize = 512;
 
 /// The request can't be read, and that is what the client hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) StatusCode);
 
-const MALFORMED: Refused = Refused(StatusCode::BAD_REQUEST);
+/// It isn't HTTP/1, or is ambiguous.
+pub(crate) const MALFORMED: Refused = Refused(StatusCode::BAD_REQUEST);
 const TOO_LARGE: Refused = Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 
 /// A head, and what follows from it.
@@ -50,9 +51,9 @@ pub(crate) fn take_request(inbox: &mut BytesMut, searched: &mut usize) -> Result
         inbox.advance(empty);
     }
     let Some(length) = end_of_head(inbox, searched.saturating_sub(2)) else {
-        *searched = inbox.len();
+        let seen = std::mem::replace(searched, inbox.len());
         return match inbox.len() {
-            ..=SHORT if !may_be_a_request(inbox) => Err(MALFORMED),
+            _ if seen < SHORT && !may_be_a_request(inbox.get(..SHORT).unwrap_or(inbox)) => Err(MALFORMED),
             ..=LARGEST_HEAD => Ok(None),
             _ => Err(TOO_LARGE),
         };
@@ -234,6 +235,10 @@ mod tests {
 
     #[test]
     fn what_can_t_become_a_request_is_refused_at_once() {
+        for at in [10, SHORT - 1, SHORT + 1] {
+            let start = format!("GET /{}\u{0}{}", "x".repeat(at - 5), "x".repeat(1000));
+            assert_eq!(take(&start).is_err(), at < SHORT, "{at}");
+        }
         for start in ["\u{16}\u{3}\u{1}", "GET /\u{0}", "GET / HTTP/3", "SSH-2.0-x\r\n", "GET / HTTP/1.1\r\nA\u{0}"] {
             assert_eq!(take(start).unwrap_err(), MALFORMED, "{start:?}");
         }

@@ -23,8 +23,9 @@ const IDLE_LIMIT: Duration = Duration::from_secs(75);
 const AWAKE_FOR: u32 = 5;
 /// A connection that is closed for being too slow has this long to take notice.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
-/// A client that has closed its side is given up when nothing could be sent to it for so long.
-const DEAF_LIMIT: Duration = Duration::from_secs(5);
+/// A client that has closed its side is answered if the answer begins within this time. After that its first octets show whether
+/// anybody listens.
+const DEAF_LIMIT: Duration = Duration::from_secs(10);
 /// What a client hears that began a head and didn't end it (RFC 9110 section 15.5.9).
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -52,6 +53,8 @@ pub(crate) struct Phase {
     blocked: AtomicBool,
     /// Nothing is done but waiting for the next request.
     waiting: AtomicBool,
+    /// The client has closed its side, and nothing was sent to it since.
+    deaf: AtomicBool,
     /// Wakes about once a second while idle, so that it can be put to sleep.
     sleeps: AtomicBool,
     /// While a request is answered, octets must move at least so often.
@@ -75,6 +78,7 @@ impl Phase {
             heard,
             blocked: no(),
             waiting: no(),
+            deaf: no(),
             sleeps: no(),
             stall_limit,
         }
@@ -139,6 +143,10 @@ impl Phase {
     /// What was written is gone, or is held up by the client.
     fn wrote<T>(&self, outcome: &Poll<T>) {
         self.blocked.store(outcome.is_pending(), Ordering::Relaxed);
+        if self.deaf.load(Ordering::Relaxed) {
+            self.deaf.store(false, Ordering::Relaxed);
+            self.watch.limit_pauses(self.stall_limit);
+        }
         if outcome.is_ready() {
             self.watch.progress();
         }
@@ -242,7 +250,7 @@ impl ClientIo {
 
     /// Whether something malformed has come.
     pub(crate) fn is_refused(&self) -> bool {
-        self.ended
+        self.ended && self.wire.is_some()
     }
 
     /// The end will be an abrupt one.
@@ -261,6 +269,7 @@ impl ClientIo {
 
     /// The client says nothing more, and perhaps hears nothing more.
     pub(crate) fn client_closed_its_side(&mut self) {
+        self.phase.deaf.store(true, Ordering::Relaxed);
         self.phase.watch.limit_pauses(DEAF_LIMIT);
     }
 

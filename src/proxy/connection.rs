@@ -219,9 +219,11 @@ where
         });
         let Some(answer) = answered.await else { return End::Closed };
         let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        // Of a body that nobody reads any more, only what is here already can be passed over.
-        let abandoned = Rc::weak_count(http1) == 0 && !http1.borrow_mut().end_request();
-        asker.keeps &= !watch.draining() && !abandoned;
+        if Rc::weak_count(http1) == 0 {
+            // Of a body that nobody reads any more, only what is here already can be passed over.
+            http1.borrow_mut().end_request();
+        }
+        asker.keeps &= !watch.draining() && http1.borrow().is_whole();
         let begun = http1.borrow_mut().begin_answer();
         let mut sending = Sending::new(answer, asker, begun, date);
         let sent = poll_fn(|cx| match sending.poll(cx, http1) {

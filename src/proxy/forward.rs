@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 
-use super::answer::{AnswerHead, content_length};
+use super::answer::{AnswerHead, content_length, may_have_length};
 use super::body::{Origin, Outgoing, Relay, Upload, is_lawful_trailer};
 use super::client_io::Busy;
 use super::gate::{Facts, Gate, Refusal};
@@ -385,6 +385,9 @@ pub(crate) fn finish(gate: &Gate, head: &mut http::response::Parts) -> Result<()
         return Err(refusal(Failure::Lost));
     }
     head.version = Version::HTTP_11;
+    if !may_have_length(head.status) {
+        head.headers.remove(CONTENT_LENGTH);
+    }
     hop_by_hop::strip_response(&mut head.headers);
     gate.parts.web.cookies().strip_response(&mut head.headers);
     Ok(())

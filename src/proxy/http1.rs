@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::answer::Malformed;
 use super::body::BodyError;
-use super::client_head::{Asked, Refused, take_request};
+use super::client_head::{Asked, MALFORMED, Refused, take_request};
 use super::client_io::{ClientIo, ClientStream};
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
@@ -78,12 +78,12 @@ impl Http1 {
     /// When what comes is no request. Then nothing more can be read.
     pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Asked>, Refused>> {
         loop {
+            self.io.wait_for_request(false);
             if self.over {
                 return Poll::Ready(Ok(None));
             }
             match take_request(&mut self.inbox, &mut self.searched) {
                 Ok(Some(asked)) => {
-                    self.io.wait_for_request(false);
                     if self.inbox.is_empty() {
                         self.inbox = BytesMut::new();
                     }
@@ -93,7 +93,12 @@ impl Http1 {
                 }
                 Ok(None) => match self.poll_read(cx) {
                     Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(Ok(0) | Err(_)) => self.over = true,
+                    Poll::Ready(Ok(0) | Err(_)) => {
+                        self.over = true;
+                        if self.io.is_refused() {
+                            return Poll::Ready(Err(MALFORMED));
+                        }
+                    }
                     Poll::Pending => {
                         self.io.wait_for_request(self.inbox.is_empty());
                         return Poll::Pending;
@@ -169,7 +174,7 @@ impl Http1 {
     }
 
     /// Ready when the client is gone, as far as that can be seen while it is answered: what it sends ahead is looked at only once. One
-    /// that has only closed its side may still be listening, and is given up when nothing could be sent to it for some seconds.
+    /// that has only closed its side may still be listening, and is given up when the answer doesn't begin within some seconds.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.over || self.remaining != Remaining::Nothing || !self.inbox.is_empty() {
             return Poll::Pending;
@@ -184,6 +189,11 @@ impl Http1 {
             Ok(_) => {}
         }
         Poll::Pending
+    }
+
+    /// Whether all of the body was read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.remaining == Remaining::Nothing
     }
 
     /// An answer begins; whoever waits for `100 Continue` waits no more. What must be written first, since it has been begun.

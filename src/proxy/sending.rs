@@ -10,7 +10,7 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use hyper::ext::ReasonPhrase;
 
-use super::answer::{Lines, may_have_length, write_plain_line, write_status};
+use super::answer::{Lines, write_plain_line, write_status};
 use super::body::belongs_in_head;
 use super::hop_by_hop::tokens;
 use super::http1::Http1;
@@ -245,7 +245,7 @@ fn to_lines(head: &Parts, version: Version) -> (Lines, Connection) {
     let headers = &head.headers;
     let mut octets = Vec::with_capacity(USUAL);
     write_status(&mut octets, head.status, head.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes), version);
-    for (name, value) in headers.iter().filter(|(name, _)| may_have_length(head.status) || *name != CONTENT_LENGTH) {
+    for (name, value) in headers {
         write_plain_line(&mut octets, name.as_str(), value.as_bytes());
     }
     let tokens = |name: HeaderName| headers.get_all(name).iter().flat_map(tokens);
@@ -324,8 +324,6 @@ mod tests {
             let (got, all, keeps) = whole(Response::builder().status(status).header("date", "d"), "abc", asker);
             assert!(got.ends_with(&format!("\r\ndate: d\r\n{length}\r\n")) && all && keeps, "{got}");
         }
-        let (got, ..) = whole(Response::builder().status(204).header("content-length", "0"), "", ASKER);
-        assert_eq!(got, "HTTP/1.1 204 No Content\r\ndate: now\r\n\r\n");
         let told = Response::builder().header("content-length", "77");
         let (got, ..) = whole(told, "", Asker { to_head: true, ..ASKER });
         assert!(got.ends_with("\r\ncontent-length: 77\r\ndate: now\r\n\r\n"), "{got}");

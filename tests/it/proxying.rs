@@ -271,6 +271,35 @@ fn what_is_cut_off_is_not_passed_off_as_whole() {
 }
 
 #[test]
+fn an_answer_that_can_have_no_body_names_no_length() {
+    let upstream = Upstream::answering(|_, stream| write(stream, "HTTP/1.1 204 Nothing\r\nX-A: b\r\nContent-Length: 5\r\n\r\n"));
+    let gateway = open(&upstream);
+    // By HTTP/1.0 the answer goes another way.
+    for request in [get("/", ""), get("/", "").replace("HTTP/1.1", "HTTP/1.0")] {
+        let head = ask(gateway.address, request).head.to_lowercase();
+        assert!(head.contains(" 204 nothing\r\n") && head.contains("x-a: b\r\n") && !head.contains("content-length"), "{head}");
+    }
+}
+
+#[test]
+fn a_client_that_closes_its_side_gets_its_answer() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::answering(move |_, stream| {
+        wait.lock().unwrap().recv().unwrap();
+        write(stream, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    });
+    let gateway = open(&upstream);
+    let mut raw = Raw::connect(gateway.address);
+    raw.send(get("/", ""));
+    raw.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    go_on.send(()).unwrap();
+    let answer = raw.answer().expect("an answer");
+    assert!(answer.whole && answer.text().contains("hello"), "{answer:?}");
+    assert!(raw.is_closed());
+}
+
+#[test]
 fn answers_stream_and_connection_headers_stay_behind() {
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);

@@ -212,9 +212,9 @@ async fn whoever_goes_away_ends_what_is_being_answered() {
                 client.write_all(request.as_bytes()).await.unwrap();
                 pass(&sweep, 3).await;
                 drop(client);
-                pass(&sweep, 20).await;
+                pass(&sweep, 40).await;
                 assert!(!serving.is_finished(), "it may be listening");
-                pass(&sweep, 10).await;
+                pass(&sweep, 20).await;
                 serving.await.unwrap();
             },
         )
@@ -230,7 +230,7 @@ async fn whoever_goes_away_ends_what_is_being_answered() {
             client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             until(&mut client, "1\r\nx\r\n").await;
             drop(client);
-            pass(&sweep, 30).await;
+            pass(&sweep, 60).await;
             serving.await.unwrap();
         },
     )
@@ -258,7 +258,7 @@ async fn a_client_that_closes_its_side_after_asking_gets_its_answer() {
             // However long it takes, as long as it gets on.
             let mut rest = vec![0; 1 << 20];
             for _ in 0..4 {
-                pass(&sweep, 20).await;
+                pass(&sweep, 100).await;
                 client.read_exact(&mut rest).await.unwrap();
             }
             assert_eq!(client.read(&mut rest).await.unwrap(), 0);
