@@ -268,17 +268,14 @@ impl Http1 {
         if self.inbox.is_empty() && !self.io.has_read_ahead() {
             ready!(self.io.poll_readable(cx));
         }
-        if self.inbox.capacity() - self.inbox.len() < self.room / 4 {
-            self.inbox.reserve(self.room);
-        }
-        let room = self.inbox.capacity() - self.inbox.len();
+        self.inbox.reserve(self.room);
         let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.inbox)).poll(cx) else {
             if self.inbox.is_empty() {
                 self.inbox = BytesMut::new();
             }
             return Poll::Pending;
         };
-        if self.remaining != Remaining::Nothing && read.as_ref().is_ok_and(|read| *read >= room) {
+        if self.remaining != Remaining::Nothing && read.as_ref().is_ok_and(|read| *read >= self.room) {
             self.room = (self.room * 2).min(LARGEST_READ);
         }
         Poll::Ready(read)
