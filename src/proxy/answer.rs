@@ -6,6 +6,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
+use super::body_lines::{BodyLines, Malformed, digits};
 use super::hop_by_hop::is_hop_by_hop;
 use super::remaining::Remaining;
 use crate::web::Cookies;
@@ -15,11 +16,7 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// Most header lines.
 const MOST_LINES: usize = 128;
 /// Room for a usual head, so that nothing is copied while it grows.
-const USUAL: usize = 1024;
-
-/// The octets aren't HTTP, or it isn't certain what they mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);
+pub(crate) const USUAL: usize = 1024;
 
 /// A head, and what follows from it.
 #[derive(Debug)]
@@ -92,10 +89,13 @@ pub(crate) fn take_answer(inbox: &mut BytesMut, to_head: bool, lines: Option<&Co
     let status = StatusCode::from_u16(code).map_err(|_| Malformed("its status is no status"))?;
     let said = Said::read(parsed.headers)?;
     let bodiless = to_head || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = said.body(minor, bodiless)?;
+    let body = match said.body.body(minor)? {
+        _ if bodiless => Remaining::Nothing,
+        said => said.unwrap_or(Remaining::UntilClose),
+    };
     // An answer that can have no body but names the length of one: a careless application may send it all the same, and late, when
     // the next user's answer is waited for (RFC 9112 section 6.3). HEAD always is such a case.
-    let late = to_head || (bodiless && (said.length.is_some_and(|length| length > 0) || said.codings > 0));
+    let late = to_head || (bodiless && (said.body.length.is_some_and(|length| length > 0) || said.body.codings > 0));
     let keeps = minor == 1 && body != Remaining::UntilClose && !said.closes && !late;
     let reason = parsed.reason.filter(|reason| !reason.is_empty());
     let head = match lines {
@@ -117,11 +117,7 @@ fn end_of_head(octets: &[u8]) -> Option<usize> {
 /// What the lines of a head say about the message and the connection.
 #[derive(Debug, Default)]
 struct Said {
-    length: Option<u64>,
-    /// How many lines name a transfer coding.
-    codings: usize,
-    /// All of them name only `chunked`.
-    chunked: bool,
+    body: BodyLines,
     /// The connection ends with this answer.
     closes: bool,
     /// Other lines are meant for this connection only.
@@ -134,8 +130,9 @@ impl Said {
     /// # Errors
     /// When a length is given twice or is none.
     fn read(lines: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
-        let mut said = Self { chunked: true, ..Self::default() };
+        let mut said = Self::default();
         for line in lines {
+            said.body.read(line)?;
             let is = |name: &str| line.name.eq_ignore_ascii_case(name);
             match line.name.len() {
                 4 if is("date") => said.is_dated = true,
@@ -147,35 +144,10 @@ impl Said {
                         said.nominates |= !closes && !token.is_empty() && !token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
-                14 if is("content-length") => {
-                    let length = digits(line.value)?;
-                    if said.length.replace(length).is_some() {
-                        return Err(Malformed("its length is given twice"));
-                    }
-                }
-                17 if is("transfer-encoding") => {
-                    said.codings += 1;
-                    said.chunked &= line.value.eq_ignore_ascii_case(b"chunked");
-                }
                 _ => {}
             }
         }
         Ok(said)
-    }
-
-    /// RFC 9112 section 6.3. Two lengths, or a coding that isn't known, are refused: whichever we believed, somebody could believe the
-    /// other.
-    fn body(&self, minor: u8, bodiless: bool) -> Result<Remaining, Malformed> {
-        match (self.length, self.codings) {
-            (_, 1..) if self.codings > 1 || !self.chunked || minor != 1 => {
-                Err(Malformed("its transfer coding is another than chunked"))
-            }
-            (Some(_), 1..) => Err(Malformed("it has both a length and a transfer coding")),
-            _ if bodiless => Ok(Remaining::Nothing),
-            (Some(length), _) => Ok(Remaining::sized(length)),
-            (None, 1..) => Ok(Remaining::chunked()),
-            (None, 0) => Ok(Remaining::UntilClose),
-        }
     }
 }
 
@@ -200,7 +172,7 @@ fn write_lines(
         }
         write_plain_line(&mut octets, line.name, line.value);
     }
-    Lines { status, octets, length: said.length, is_dated: said.is_dated, trailers }
+    Lines { status, octets, length: said.body.length, is_dated: said.is_dated, trailers }
 }
 
 /// Status and headers, values not copied.
@@ -265,15 +237,6 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malform
         (Some(line), None) => digits(line.as_bytes()).map(Some),
         _ => Err(Malformed("its length is given twice")),
     }
-}
-
-/// The value of a Content-Length line.
-///
-/// # Errors
-/// When it is anything but digits, or too large.
-pub(crate) fn digits(value: &[u8]) -> Result<u64, Malformed> {
-    let text = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
-    text.and_then(|text| text.parse().ok()).ok_or(Malformed("its length is no number"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use bytes::{Buf as _, BytesMut};
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Uri, Version};
 
-use super::answer::{append_lines, digits};
+use super::answer::append_lines;
+use super::body_lines::BodyLines;
 use super::remaining::Remaining;
 
 /// Largest head, in octets.
@@ -77,12 +78,7 @@ pub(crate) fn take_request(inbox: &mut BytesMut, searched: &mut usize) -> Result
     head.uri = Uri::from_maybe_shared(octets.slice_ref(target.as_bytes())).map_err(|_| MALFORMED)?;
     head.version = if minor == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     append_lines(&mut head.headers, parsed.headers, &octets).map_err(|_| MALFORMED)?;
-    // RFC 9112 section 6.3. Whatever two servers could read in two ways is refused.
-    let body = match (said.length, said.codings) {
-        (length, 0) => Remaining::sized(length.unwrap_or(0)),
-        (None, 1) if minor == 1 && said.chunked => Remaining::chunked(),
-        _ => return Err(MALFORMED),
-    };
+    let body = said.body.body(minor).map_err(|_| MALFORMED)?.unwrap_or(Remaining::Nothing);
     Ok(Some(Asked {
         keeps: !said.close && (minor == 1 || said.keep_alive),
         expects: minor == 1 && said.expects && body != Remaining::Nothing,
@@ -108,11 +104,7 @@ fn end_of_head(octets: &[u8], from: usize) -> Option<usize> {
 /// What the lines of a head say about the message and the connection.
 #[derive(Debug, Default)]
 struct Said {
-    length: Option<u64>,
-    /// How many lines name a transfer coding.
-    codings: usize,
-    /// One of them names only `chunked`.
-    chunked: bool,
+    body: BodyLines,
     close: bool,
     keep_alive: bool,
     expects: bool,
@@ -124,6 +116,7 @@ impl Said {
     fn read(lines: &[httparse::Header<'_>]) -> Result<Self, Refused> {
         let mut said = Self::default();
         for line in lines {
+            said.body.read(line).map_err(|_| MALFORMED)?;
             let is = |name: &str| line.name.eq_ignore_ascii_case(name);
             let lists =
                 |word: &[u8]| line.value.split(|octet| *octet == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(word));
@@ -134,16 +127,6 @@ impl Said {
                 10 if is("connection") => {
                     said.close |= lists(b"close");
                     said.keep_alive |= lists(b"keep-alive");
-                }
-                14 if is("content-length") => {
-                    let length = digits(line.value).map_err(|_| MALFORMED)?;
-                    if said.length.replace(length).is_some() {
-                        return Err(MALFORMED);
-                    }
-                }
-                17 if is("transfer-encoding") => {
-                    said.codings += 1;
-                    said.chunked = line.value.eq_ignore_ascii_case(b"chunked");
                 }
                 _ => {}
             }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::inbox::Readable;
 use super::watch::Watch;
 use super::wire::Wire;
 
@@ -228,16 +229,6 @@ impl ClientIo {
         })
     }
 
-    /// Ready when the transport has something to say, be it the end.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = match &mut self.stream {
-            ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
-            ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-            ClientStream::Unix(stream) => stream.poll_read_ready(cx),
-        };
-        ready.map(|_| ())
-    }
-
     /// Whether nothing is done but waiting for the next request, of which nothing has come.
     pub(crate) fn wait_for_request(&mut self, waits: bool) {
         self.phase.waiting.store(waits, Ordering::Relaxed);
@@ -260,11 +251,6 @@ impl ClientIo {
             // Without it the end is an ordinary one.
             let _ = stream.set_zero_linger();
         }
-    }
-
-    /// Whether something may be there to read though the transport has nothing: TLS reads ahead, and so may whoever put something back.
-    pub(crate) fn has_read_ahead(&self) -> bool {
-        matches!(self.stream, ClientStream::Tls(_)) || !self.unread.is_empty() || self.ended || self.phase.is_closing()
     }
 
     /// The client says nothing more, and perhaps hears nothing more.
@@ -300,6 +286,21 @@ impl ClientIo {
             buf.put_slice(POISON.get(..buf.remaining().min(POISON.len())).unwrap_or_default());
             self.ended = true;
         }
+    }
+}
+
+impl Readable for ClientIo {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = match &mut self.stream {
+            ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
+            ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            ClientStream::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        ready.map(|_| ())
+    }
+
+    fn has_read_ahead(&self) -> bool {
+        matches!(self.stream, ClientStream::Tls(_)) || !self.unread.is_empty() || self.ended || self.phase.is_closing()
     }
 }
 

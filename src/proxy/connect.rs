@@ -17,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::inbox::Readable;
 use super::settings::{UpstreamSettings, UpstreamUrl};
 use super::watch::Watch;
 
@@ -235,21 +236,6 @@ impl UpstreamIo {
         self.http2
     }
 
-    /// Ready when the transport has something to say, be it the end.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = match &mut self.stream {
-            UpstreamStream::Tcp(stream) => stream.poll_read_ready(cx),
-            UpstreamStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-            UpstreamStream::Unix(stream) => stream.poll_read_ready(cx),
-        };
-        ready.map(|_| ())
-    }
-
-    /// Whether something may be there to read though the transport has nothing: TLS reads ahead, and so may whoever put something back.
-    pub(crate) fn has_read_ahead(&self) -> bool {
-        matches!(self.stream, UpstreamStream::Tls(_)) || !self.unread.is_empty()
-    }
-
     /// These octets are read again, before all others.
     pub(crate) fn put_back(&mut self, octets: BytesMut) {
         self.unread = octets;
@@ -270,6 +256,21 @@ impl UpstreamIo {
             }
             Poll::Pending => written,
         }
+    }
+}
+
+impl Readable for UpstreamIo {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = match &mut self.stream {
+            UpstreamStream::Tcp(stream) => stream.poll_read_ready(cx),
+            UpstreamStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            UpstreamStream::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        ready.map(|_| ())
+    }
+
+    fn has_read_ahead(&self) -> bool {
+        matches!(self.stream, UpstreamStream::Tls(_)) || !self.unread.is_empty()
     }
 }
 

@@ -3,25 +3,22 @@
 //! A connection is at one request at a time. Its task reads the head and writes the answer; whoever wants the body reads it through
 //! here meanwhile, on the same thread, until the answer is written.
 
-use std::future::Future as _;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Frame;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::AsyncWrite as _;
 
-use super::answer::Malformed;
 use super::body::BodyError;
+use super::body_lines::Malformed;
 use super::client_head::{Asked, MALFORMED, Refused, take_request};
 use super::client_io::{ClientIo, ClientStream};
+use super::inbox::{Inbox, Readable as _};
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
 
-/// Room for what is read: at first, and while large bodies come.
-const SMALLEST_READ: usize = 8 * 1024;
-const LARGEST_READ: usize = 128 * 1024;
 /// So often is read from what has arrived of a body that nobody wants.
 const MOST_UNWANTED: u32 = 8;
 /// What a client that asked for it hears before it sends its body (RFC 9110 section 15.2.1).
@@ -31,11 +28,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) struct Http1 {
     io: ClientIo,
     /// What was read and not yet taken.
-    inbox: BytesMut,
+    inbox: Inbox,
     /// So much of it holds no end of a head.
     searched: usize,
-    /// Room for the next read.
-    room: usize,
     /// Of the request's body.
     remaining: Remaining,
     /// What the client waits for before it sends the body.
@@ -55,9 +50,8 @@ impl Http1 {
     pub(crate) fn new(io: ClientIo) -> Self {
         Self {
             io,
-            inbox: BytesMut::new(),
+            inbox: Inbox::new(),
             searched: 0,
-            room: SMALLEST_READ,
             remaining: Remaining::Nothing,
             awaited: b"",
             unflushed: false,
@@ -82,11 +76,9 @@ impl Http1 {
             if self.over {
                 return Poll::Ready(Ok(None));
             }
-            match take_request(&mut self.inbox, &mut self.searched) {
+            match take_request(&mut self.inbox.octets, &mut self.searched) {
                 Ok(Some(asked)) => {
-                    if self.inbox.is_empty() {
-                        self.inbox = BytesMut::new();
-                    }
+                    self.inbox.give_room_back();
                     self.remaining = asked.body;
                     self.awaited = if asked.expects { CONTINUE } else { b"" };
                     return Poll::Ready(Ok(Some(asked)));
@@ -100,7 +92,7 @@ impl Http1 {
                         }
                     }
                     Poll::Pending => {
-                        self.io.wait_for_request(self.inbox.is_empty());
+                        self.io.wait_for_request(self.is_between());
                         return Poll::Pending;
                     }
                 },
@@ -114,12 +106,7 @@ impl Http1 {
 
     /// The length of what is left of the body of this request, when it is known.
     pub(crate) fn body_left(&self, request: u32) -> Option<u64> {
-        match self.remaining {
-            _ if request != self.request => None,
-            Remaining::Nothing => Some(0),
-            Remaining::Length(left) => Some(left),
-            Remaining::Chunks(_) | Remaining::UntilClose => None,
-        }
+        if request == self.request { self.remaining.length() } else { None }
     }
 
     /// The next piece of the body of this request. Asking for it says `100 Continue`, if nothing of an answer was said yet.
@@ -139,7 +126,7 @@ impl Http1 {
             return Poll::Ready(Some(Err(self.broken(BodyError::Cut))));
         }
         loop {
-            return Poll::Ready(match self.remaining.take(&mut self.inbox) {
+            return Poll::Ready(match self.remaining.take(&mut self.inbox.octets) {
                 Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
                 Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
                 Ok(Piece::End) => None,
@@ -176,7 +163,7 @@ impl Http1 {
     /// Ready when the client is gone, as far as that can be seen while it is answered: what it sends ahead is looked at only once. One
     /// that has only closed its side may still be listening, and is given up when the answer doesn't begin within some seconds.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.over || self.remaining != Remaining::Nothing || !self.inbox.is_empty() {
+        if self.over || !self.is_between() {
             return Poll::Pending;
         }
         ready!(self.io.poll_readable(cx));
@@ -211,11 +198,12 @@ impl Http1 {
     /// wanted.
     pub(crate) fn end_request(&mut self) -> bool {
         self.request = self.request.wrapping_add(1);
-        (self.reader, self.room) = (Reader(None), SMALLEST_READ);
+        self.reader = Reader(None);
+        self.inbox.shrink();
         let mut cx = Context::from_waker(Waker::noop());
         let mut reads = 0;
-        while !self.over && self.remaining != Remaining::Nothing {
-            match self.remaining.take(&mut self.inbox) {
+        while !self.over && !self.is_whole() {
+            match self.remaining.take(&mut self.inbox.octets) {
                 Ok(Piece::Starved) if reads < MOST_UNWANTED && matches!(self.poll_read(&mut cx), Poll::Ready(Ok(1..))) => {
                     reads += 1
                 }
@@ -233,12 +221,12 @@ impl Http1 {
 
     /// Whether nothing of a request has been read.
     pub(crate) fn is_between(&self) -> bool {
-        self.remaining == Remaining::Nothing && self.inbox.is_empty()
+        self.is_whole() && self.inbox.octets.is_empty()
     }
 
     /// Sleeps until the client says something; see [`ClientIo::poll_sleep`].
     pub(crate) fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        (self.inbox, self.searched, self.room) = (BytesMut::new(), 0, SMALLEST_READ);
+        (self.inbox, self.searched) = (Inbox::new(), 0);
         self.io.poll_sleep(cx)
     }
 
@@ -253,7 +241,7 @@ impl Http1 {
 
     /// The octets, for another protocol. `None` when what has come of it was refused as if it were a request.
     pub(crate) fn into_io(mut self) -> Option<ClientIo> {
-        self.io.put_back(self.inbox);
+        self.io.put_back(self.inbox.octets);
         Some(self.io).filter(|io| !io.is_refused())
     }
 
@@ -262,23 +250,10 @@ impl Http1 {
         self.io.into_unheard()
     }
 
-    /// Reads what there is; 0 at the end. Room is taken only when there is something to read: the next connection gets the same piece of
-    /// memory, which is in the caches still.
+    /// Reads what there is; 0 at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.inbox.is_empty() && !self.io.has_read_ahead() {
-            ready!(self.io.poll_readable(cx));
-        }
-        self.inbox.reserve(self.room);
-        let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.inbox)).poll(cx) else {
-            if self.inbox.is_empty() {
-                self.inbox = BytesMut::new();
-            }
-            return Poll::Pending;
-        };
-        if self.remaining != Remaining::Nothing && read.as_ref().is_ok_and(|read| *read >= self.room) {
-            self.room = (self.room * 2).min(LARGEST_READ);
-        }
-        Poll::Ready(read)
+        let in_body = !self.is_whole();
+        self.inbox.poll_read(cx, &mut self.io, in_body)
     }
 }
 

@@ -3,28 +3,25 @@
 //! hyper's client hands every request and answer through channels to a task, and copies a request that may have to be sent twice;
 //! that was a third of what a request cost. Here an exchange is a few calls: octets out, octets in.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as _, Frame};
-use tokio::io::AsyncReadExt as _;
 
-use super::answer::{Answer, Malformed, take_answer};
+use super::answer::{Answer, take_answer};
 use super::body::{BodyError, Upload};
+use super::body_lines::Malformed;
 use super::connect::UpstreamIo;
+use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
 use super::watch::Watch;
 use crate::web::Cookies;
-
-/// Room for what is read: at first, and while large bodies come.
-const SMALLEST_READ: usize = 8 * 1024;
-const LARGEST_READ: usize = 128 * 1024;
 
 /// A request on its way to the application.
 pub(crate) struct Outbound<'a> {
@@ -45,9 +42,7 @@ pub(crate) struct Link {
     io: UpstreamIo,
     watch: Arc<Watch>,
     /// What was read and not yet taken.
-    inbox: BytesMut,
-    /// Room for the next read.
-    room: usize,
+    inbox: Inbox,
     outbox: Outbox,
     upload: Upload,
     /// Octets of the upload that must still come; `None`: it is sent in chunks.
@@ -131,8 +126,7 @@ impl Link {
         Self {
             io,
             watch,
-            inbox: BytesMut::new(),
-            room: SMALLEST_READ,
+            inbox: Inbox::new(),
             outbox: Outbox::default(),
             upload: Upload::Empty,
             upload_left: None,
@@ -150,16 +144,14 @@ impl Link {
     /// Whether another request may come, as far as is known without looking. Octets that nobody asked for may be meant as an answer
     /// to the next request, so there won't be one.
     pub(crate) fn may_be_kept(&self) -> bool {
-        !self.retired && self.is_whole() && self.inbox.is_empty() && self.outbox.is_sent()
+        !self.retired && self.is_whole() && self.inbox.octets.is_empty() && self.outbox.is_sent()
     }
 
     /// Has no limits and needs little room until the next exchange.
     pub(crate) fn rest(&mut self) {
         self.watch.rest();
-        self.room = SMALLEST_READ;
-        if self.inbox.is_empty() {
-            self.inbox = BytesMut::new();
-        }
+        self.inbox.shrink();
+        self.inbox.give_room_back();
     }
 
     /// After this exchange the connection is closed, whatever the application says.
@@ -210,7 +202,7 @@ impl Link {
             }
         });
         let answer = answered.await.map_err(|failure| match failure {
-            Failure::Lost if self.inbox.is_empty() && repeatable => Failure::Again(Upload::Empty),
+            Failure::Lost if self.inbox.octets.is_empty() && repeatable => Failure::Again(Upload::Empty),
             failure => failure,
         })?;
         self.remaining = answer.body;
@@ -226,16 +218,12 @@ impl Link {
 
     /// The length of what is left of the answer's body, when it is known.
     pub(crate) fn length_left(&self) -> Option<u64> {
-        match self.remaining {
-            Remaining::Nothing => Some(0),
-            Remaining::Length(left) => Some(left),
-            Remaining::Chunks(_) | Remaining::UntilClose => None,
-        }
+        self.remaining.length()
     }
 
     /// The answer's body, when all of it was read together with the head.
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
-        self.remaining.take_whole(&mut self.inbox)
+        self.remaining.take_whole(&mut self.inbox.octets)
     }
 
     /// The next piece of the answer's body. What is left of the request's is sent meanwhile.
@@ -244,7 +232,7 @@ impl Link {
             return Poll::Ready(Some(Err(BodyError::Cut)));
         }
         loop {
-            return Poll::Ready(match self.remaining.take(&mut self.inbox) {
+            return Poll::Ready(match self.remaining.take(&mut self.inbox.octets) {
                 Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
                 Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
                 Ok(Piece::End) => None,
@@ -263,33 +251,19 @@ impl Link {
 
     /// The octets, for another protocol, when the application has agreed to it.
     pub(crate) fn into_io(mut self) -> UpstreamIo {
-        self.io.put_back(self.inbox);
+        self.io.put_back(self.inbox.octets);
         self.io
     }
 
-    /// Reads what there is; 0 at the end. Room is taken only when there is something to read: the next connection gets the same piece of
-    /// memory, which is in the caches still.
+    /// Reads what there is; 0 at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.inbox.is_empty() && !self.io.has_read_ahead() {
-            ready!(self.io.poll_readable(cx));
-        }
-        self.inbox.reserve(self.room);
-        let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.inbox)).poll(cx) else {
-            if self.inbox.is_empty() {
-                self.inbox = BytesMut::new();
-            }
-            return Poll::Pending;
-        };
-        if read.as_ref().is_ok_and(|read| *read >= self.room) {
-            self.room = (self.room * 2).min(LARGEST_READ);
-        }
-        Poll::Ready(read)
+        self.inbox.poll_read(cx, &mut self.io, true)
     }
 
     /// The head of the final answer.
     fn poll_answer(&mut self, cx: &mut Context<'_>, to_head: bool, lines: Option<&Cookies>) -> Poll<Result<Answer, Failure>> {
         loop {
-            match take_answer(&mut self.inbox, to_head, lines) {
+            match take_answer(&mut self.inbox.octets, to_head, lines) {
                 Ok(Some(answer)) if answer.is_interim() => {}
                 Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
                 Err(malformed) => return Poll::Ready(Err(Failure::Malformed(malformed))),

@@ -1,5 +1,5 @@
 //! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `tls`, `client_io`,
-//! `wire`; HTTP/1.1 is `http1` with `client_head`, `remaining` and `sending`, HTTP/2 is hyper's), `gate` (with `judge`), then `forward`
+//! `wire`; HTTP/1.1 is `http1` with `client_head`, `inbox`, `remaining` and `sending`, HTTP/2 is hyper's), `gate` (with `judge`), then `forward`
 //! or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with `outbox` and `answer`) or `multiplexed` (HTTP/2),
 //! `request_head` and `connect`. A WebSocket, of HTTP/2 too (`extended_connect`), is then a `tunnel` of two `direction`s, which know
 //! where `frames` end.
@@ -10,6 +10,7 @@
 mod answer;
 mod authority;
 mod body;
+mod body_lines;
 mod client_head;
 mod client_io;
 mod connect;
@@ -23,6 +24,7 @@ mod frames;
 mod gate;
 mod hop_by_hop;
 mod http1;
+mod inbox;
 mod incoming;
 mod judge;
 mod link;

@@ -18,8 +18,8 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::JoinHandle;
 
-use super::answer::Malformed;
 use super::body::{BodyError, Upload};
+use super::body_lines::Malformed;
 use super::connect::UpstreamIo;
 use super::connection::Local;
 use super::link::{Failure, Limits};

@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::answer::{Malformed, append_lines};
+use super::answer::append_lines;
+use super::body_lines::Malformed;
 use super::wire::chunk_size;
 
 /// Longest line with a chunk's size and extensions.
@@ -53,6 +54,15 @@ impl Remaining {
     /// A body in chunks.
     pub(crate) fn chunked() -> Self {
         Self::Chunks(Place::Size)
+    }
+
+    /// The length of it, when that is known.
+    pub(crate) fn length(self) -> Option<u64> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::Length(left) => Some(left),
+            Self::Chunks(_) | Self::UntilClose => None,
+        }
     }
 
     /// Takes the next piece of what was read.

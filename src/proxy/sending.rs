@@ -10,15 +10,12 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use hyper::ext::ReasonPhrase;
 
-use super::answer::{Lines, write_plain_line, write_status};
+use super::answer::{Lines, USUAL, write_plain_line, write_status};
 use super::body::belongs_in_head;
 use super::hop_by_hop::tokens;
 use super::http1::Http1;
 use super::outbox::Outbox;
 use super::request_head::Head as _;
-
-/// Room for a usual head, so that nothing is copied while it grows.
-const USUAL: usize = 1024;
 
 /// An answer, as far as it is made into octets.
 pub(crate) enum Answered<B> {

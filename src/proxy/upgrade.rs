@@ -11,8 +11,9 @@ use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::answer::{AnswerHead, Malformed};
+use super::answer::AnswerHead;
 use super::body::{Origin, Outgoing, Relay, Upload};
+use super::body_lines::Malformed;
 use super::client_io::Busy;
 use super::extended_connect::{self, Key};
 use super::forward::{Exchange, Framing, finish, http1_head, judge_length, no_answer, refusal, strip, unreachable};
