@@ -112,18 +112,6 @@ const WELL_KNOWN_PREFIXES: &[&str] = &[
     "proxy-",
 ];
 
-/// Names that the data plane itself sets or reads. Their proper spelling is its business (`proxy::forwarded`); any other that
-/// an application could take for them goes.
-const ONLY_PROPERLY_SPELLED: &[&str] = &[
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-];
-
 /// Longest name that is compared; configured ones are never longer.
 pub(super) const LONGEST_NAME: usize = 96;
 
@@ -132,15 +120,16 @@ pub(super) const LONGEST_NAME: usize = 96;
 pub(super) struct Reserved {
     /// Folded names by their length.
     exact: Vec<Vec<Box<[u8]>>>,
-    /// How long the shortest prefix is: nothing shorter can have one.
-    shortest_prefix: usize,
+    /// The first octets of names of each length, and those of prefixes at 0; most headers begin with none of them.
+    beginnings: Vec<Beginnings>,
 }
 
 impl Reserved {
     /// The well-known names, those of all presets and `more`.
     pub(super) fn new<'a>(more: impl Iterator<Item = &'a str>) -> Self {
-        let shortest_prefix = WELL_KNOWN_PREFIXES.iter().map(|prefix| prefix.len()).min().unwrap_or(0);
-        let mut reserved = Self { exact: vec![Vec::new(); LONGEST_NAME + 1], shortest_prefix };
+        let mut reserved =
+            Self { exact: vec![Vec::new(); LONGEST_NAME + 1], beginnings: vec![Beginnings::default(); LONGEST_NAME + 1] };
+        WELL_KNOWN_PREFIXES.iter().for_each(|prefix| reserved.begin(0, prefix.as_bytes()));
         WELL_KNOWN.iter().for_each(|name| reserved.add(name));
         PRESETS.iter().flat_map(Preset::headers).for_each(|name| reserved.add(name));
         more.for_each(|name| reserved.add(name));
@@ -150,6 +139,7 @@ impl Reserved {
     /// One more name.
     pub(super) fn add(&mut self, name: &str) {
         let name = folded(name).into_bytes().into_boxed_slice();
+        self.begin(name.len(), &name);
         if let Some(same_length) = self.exact.get_mut(name.len())
             && !same_length.contains(&name)
         {
@@ -157,47 +147,50 @@ impl Reserved {
         }
     }
 
+    fn begin(&mut self, length: usize, name: &[u8]) {
+        if let Some(beginnings) = self.beginnings.get_mut(length) {
+            beginnings.add(name);
+        }
+    }
+
     /// Whether a client may not send this name. None with `_`, `.` or another sign beside letters, digits and `-`: a CGI-like
-    /// server can't tell it from another one (its own SCRIPT_NAME, for one), and hardly anybody needs it.
+    /// server can't tell it from another one (its own SCRIPT_NAME, for one), and hardly anybody needs it. So what is compared is folded.
     pub(super) fn has(&self, name: &HeaderName) -> bool {
-        let name = name.as_str();
-        if name.bytes().any(|octet| !octet.is_ascii_alphanumeric() && octet != b'-') {
+        let name = name.as_str().as_bytes();
+        if name.iter().fold(false, |odd, octet| odd | (fold_octet(*octet) != *octet)) {
             return true;
         }
-        let mut buffer = [0; LONGEST_NAME];
-        let Some(folded) = fold(name, &mut buffer) else { return has_prefix(name) };
-        if self.exact.get(folded.len()).is_some_and(|known| known.iter().any(|known| **known == *folded)) {
-            return true;
-        }
-        if folded.len() < self.shortest_prefix {
-            return false;
-        }
-        let misspelled = || ONLY_PROPERLY_SPELLED.iter().any(|known| known.as_bytes() == folded);
-        WELL_KNOWN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix.as_bytes()))
-            || (*folded != *name.as_bytes() && misspelled())
+        let may_be = |length: usize| self.beginnings.get(length).is_some_and(|beginnings| beginnings.may_be(name));
+        let same_length = || self.exact.get(name.len()).into_iter().flatten();
+        (may_be(name.len()) && same_length().any(|known| **known == *name))
+            || (may_be(0) && WELL_KNOWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
+    }
+}
+
+/// The first octets of some names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginnings(u128);
+
+impl Beginnings {
+    fn of(name: &[u8]) -> u128 {
+        name.first().and_then(|first| 1_u128.checked_shl(u32::from(*first))).unwrap_or(0)
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::of(name);
+    }
+
+    /// Whether this name begins like one of them.
+    fn may_be(self, name: &[u8]) -> bool {
+        self.0 & Self::of(name) != 0
     }
 }
 
 /// The spelling that all alike ones share: lower case, and `-` for everything but letters and digits, one for one. Programs
 /// that pass headers on in environment variables (CGI, WSGI, PHP) can't tell `X-User` from `x_user`, some not even from
-/// `X.User`. `None` when it is longer than any name that counts.
-fn fold<'a>(name: &str, buffer: &'a mut [u8; LONGEST_NAME]) -> Option<&'a [u8]> {
-    let folded = buffer.get_mut(..name.len())?;
-    for (to, from) in folded.iter_mut().zip(name.bytes()) {
-        *to = fold_octet(from);
-    }
-    Some(folded)
-}
-
+/// `X.User`.
 fn fold_octet(octet: u8) -> u8 {
     if octet.is_ascii_alphanumeric() { octet.to_ascii_lowercase() } else { b'-' }
-}
-
-/// As above for a name of any length.
-fn has_prefix(name: &str) -> bool {
-    let begins =
-        |prefix: &&str| name.len() >= prefix.len() && name.bytes().map(fold_octet).zip(prefix.bytes()).all(|(a, b)| a == b);
-    WELL_KNOWN_PREFIXES.iter().any(begins)
 }
 
 /// The folded spelling of a name, to find names that an application could mix up.

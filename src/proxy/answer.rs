@@ -1,7 +1,9 @@
 //! The head of the application's answer: what it says, and where its body will end (RFC 9112 sections 4 and 6).
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderName};
+use std::mem::MaybeUninit;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HeaderName, InvalidHeaderValue};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
@@ -15,8 +17,8 @@ use crate::web::Cookies;
 const LARGEST_HEAD: usize = 64 * 1024;
 /// Most header lines.
 const MOST_LINES: usize = 128;
-/// Room for a usual head, so that nothing is copied while it grows.
-pub(crate) const USUAL: usize = 1024;
+/// Room for a usual head and a small body.
+pub(crate) const USUAL: usize = 2048;
 
 /// A head, and what follows from it.
 #[derive(Debug)]
@@ -75,43 +77,27 @@ impl Answer {
 /// # Errors
 /// When it isn't HTTP/1, or says in two ways where its body ends.
 pub(crate) fn take_answer(inbox: &mut BytesMut, to_head: bool, lines: Option<&Cookies>) -> Result<Option<Answer>, Malformed> {
-    let Some(length) = end_of_head(inbox) else {
-        return if inbox.len() > LARGEST_HEAD { Err(Malformed("its head is too large")) } else { Ok(None) };
-    };
-    let octets = inbox.split_to(length).freeze();
-    let mut room = [const { std::mem::MaybeUninit::uninit() }; MOST_LINES];
-    let mut parsed = httparse::Response::new(&mut []);
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &octets, &mut room) {
-        Ok(httparse::Status::Complete(parsed)) if parsed == length => {}
-        _ => return Err(Malformed("its head is no HTTP/1")),
-    }
-    let (Some(code), Some(minor)) = (parsed.code, parsed.version) else { return Err(Malformed("its head is no HTTP/1")) };
-    let status = StatusCode::from_u16(code).map_err(|_| Malformed("its status is no status"))?;
-    let said = Said::read(parsed.headers)?;
-    let bodiless = to_head || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = match said.body.body(minor)? {
-        _ if bodiless => Remaining::Nothing,
-        said => said.unwrap_or(Remaining::UntilClose),
-    };
-    // An answer that can have no body but names the length of one: a careless application may send it all the same, and late, when
-    // the next user's answer is waited for (RFC 9112 section 6.3). HEAD always is such a case.
-    let late = to_head || (bodiless && (said.body.length.is_some_and(|length| length > 0) || said.body.codings > 0));
-    let keeps = minor == 1 && body != Remaining::UntilClose && !said.closes && !late;
-    let reason = parsed.reason.filter(|reason| !reason.is_empty());
+    let mut room = [const { MaybeUninit::uninit() }; MOST_LINES];
+    let Some(read) = Read::head(inbox, &mut room, to_head)? else { return Ok(None) };
     let head = match lines {
-        Some(cookies) if !said.nominates => AnswerHead::Lines(write_lines(status, reason, parsed.headers, &said, cookies)),
-        _ => AnswerHead::Fields(to_fields(status, reason, parsed.headers, &octets)?),
+        Some(cookies) if !read.said.nominates => AnswerHead::Lines(read.to_lines(cookies)),
+        _ => AnswerHead::Fields(read.to_fields()?),
     };
+    let Read { length, body, keeps, .. } = read;
+    inbox.advance(length);
     Ok(Some(Answer { head, body, keeps }))
 }
 
-/// Behind the first empty line. Lines may end in a bare LF, as old applications write them.
-fn end_of_head(octets: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'\n', octets).find_map(|at| match octets.get(at + 1..)? {
-        [b'\n', ..] => Some(at + 2),
-        [b'\r', b'\n', ..] => Some(at + 3),
-        _ => None,
-    })
+/// A head that was read.
+struct Read<'a> {
+    /// In octets.
+    length: usize,
+    status: StatusCode,
+    reason: Option<&'a str>,
+    lines: &'a [httparse::Header<'a>],
+    said: Said,
+    body: Remaining,
+    keeps: bool,
 }
 
 /// What the lines of a head say about the message and the connection.
@@ -151,46 +137,79 @@ impl Said {
     }
 }
 
-fn write_lines(
-    status: StatusCode,
-    reason: Option<&str>,
-    lines: &[httparse::Header<'_>],
-    said: &Said,
-    cookies: &Cookies,
-) -> Lines {
-    let mut octets = Vec::with_capacity(USUAL);
-    write_status(&mut octets, status, reason.map(str::as_bytes), Version::HTTP_11);
-    let mut trailers = Vec::new();
-    for line in lines {
-        let unlawful = !may_have_length(status) && line.name.eq_ignore_ascii_case("content-length");
-        if unlawful || is_hop_by_hop(line.name) || cookies.could_set_ours(line.name, line.value) {
-            continue;
+impl<'a> Read<'a> {
+    /// Reads it; `None` while it isn't complete.
+    fn head(
+        octets: &'a [u8],
+        room: &'a mut [MaybeUninit<httparse::Header<'a>>],
+        to_head: bool,
+    ) -> Result<Option<Self>, Malformed> {
+        const NO_HTTP: Malformed = Malformed("its head is no HTTP/1");
+        // Behind a body, careless applications write one empty line more; httparse would skip any number.
+        let (empty, octets) = match octets {
+            [b'\r', b'\n', rest @ ..] => (2, rest),
+            [b'\n', rest @ ..] => (1, rest),
+            all => (0, all),
+        };
+        if empty > 0 && matches!(octets.first(), Some(b'\r' | b'\n')) {
+            return Err(NO_HTTP);
         }
-        if said.has_trailers && line.name.eq_ignore_ascii_case("trailer") {
-            let names = line.value.split(|octet| *octet == b',').map(<[u8]>::trim_ascii);
-            trailers.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
-        }
-        write_plain_line(&mut octets, line.name, line.value);
+        let mut parsed = httparse::Response::new(&mut []);
+        let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, octets, room) {
+            Ok(httparse::Status::Complete(length)) if length <= LARGEST_HEAD => length,
+            Ok(httparse::Status::Partial) if octets.len() <= LARGEST_HEAD => return Ok(None),
+            Ok(_) => return Err(Malformed("its head is too large")),
+            Err(_) => return Err(NO_HTTP),
+        };
+        let (Some(code), Some(minor)) = (parsed.code, parsed.version) else { return Err(NO_HTTP) };
+        let lines = &*parsed.headers;
+        let status = StatusCode::from_u16(code).map_err(|_| Malformed("its status is no status"))?;
+        let said = Said::read(lines)?;
+        let bodiless =
+            to_head || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = match said.body.body(minor)? {
+            _ if bodiless => Remaining::Nothing,
+            said => said.unwrap_or(Remaining::UntilClose),
+        };
+        // An answer that can have no body but names the length of one: a careless application may send it all the same, and late, when
+        // the next user's answer is waited for (RFC 9112 section 6.3). HEAD always is such a case.
+        let late = to_head || (bodiless && (said.body.length.is_some_and(|length| length > 0) || said.body.codings > 0));
+        let keeps = minor == 1 && body != Remaining::UntilClose && !said.closes && !late;
+        let reason = parsed.reason.filter(|reason| !reason.is_empty());
+        Ok(Some(Self { length: empty + length, status, reason, lines, said, body, keeps }))
     }
-    Lines { status, octets, length: said.body.length, is_dated: said.is_dated, trailers }
-}
 
-/// Status and headers, values not copied.
-fn to_fields(
-    status: StatusCode,
-    reason: Option<&str>,
-    lines: &[httparse::Header<'_>],
-    octets: &Bytes,
-) -> Result<Parts, Malformed> {
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = status;
-    if let Some(reason) = reason.filter(|reason| Some(*reason) != status.canonical_reason())
-        && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
-    {
-        head.extensions.insert(reason);
+    /// Without what was meant for one connection only, and without cookies that could be taken for ours.
+    fn to_lines(&self, cookies: &Cookies) -> Lines {
+        let mut octets = Vec::with_capacity(USUAL);
+        write_status(&mut octets, self.status, self.reason.map(str::as_bytes), Version::HTTP_11);
+        let mut trailers = Vec::new();
+        for line in self.lines {
+            let unlawful = !may_have_length(self.status) && line.name.eq_ignore_ascii_case("content-length");
+            if unlawful || is_hop_by_hop(line.name) || cookies.could_set_ours(line.name, line.value) {
+                continue;
+            }
+            if self.said.has_trailers && line.name.eq_ignore_ascii_case("trailer") {
+                let names = line.value.split(|octet| *octet == b',').map(<[u8]>::trim_ascii);
+                trailers.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
+            }
+            write_plain_line(&mut octets, line.name, line.value);
+        }
+        Lines { status: self.status, octets, length: self.said.body.length, is_dated: self.said.is_dated, trailers }
     }
-    append_lines(&mut head.headers, lines, octets)?;
-    Ok(head)
+
+    /// Status and headers.
+    fn to_fields(&self) -> Result<Parts, Malformed> {
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = self.status;
+        if let Some(reason) = self.reason.filter(|reason| Some(*reason) != self.status.canonical_reason())
+            && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
+        {
+            head.extensions.insert(reason);
+        }
+        append_lines(&mut head.headers, self.lines, HeaderValue::from_bytes)?;
+        Ok(head)
+    }
 }
 
 /// Whether an answer may name a length (RFC 9110 section 8.6); one to HEAD and 304 may, without having a body.
@@ -215,18 +234,26 @@ pub(crate) fn write_plain_line(octets: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// Takes over lines that were parsed from `octets`, without copying the values.
+/// Takes over lines, each value as `to_value` makes one of it.
 ///
 /// # Errors
 /// When a name or a value is none.
-pub(crate) fn append_lines(headers: &mut HeaderMap, lines: &[httparse::Header<'_>], octets: &Bytes) -> Result<(), Malformed> {
+pub(crate) fn append_lines<E>(
+    headers: &mut HeaderMap,
+    lines: &[httparse::Header<'_>],
+    to_value: impl Fn(&[u8]) -> Result<HeaderValue, E>,
+) -> Result<(), Malformed> {
     headers.reserve(lines.len());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed("a header has no name"))?;
-        let value = HeaderValue::from_maybe_shared(octets.slice_ref(line.value));
-        headers.append(name, value.map_err(|_| Malformed("a header has control characters"))?);
+        headers.append(name, to_value(line.value).map_err(|_| Malformed("a header has control characters"))?);
     }
     Ok(())
+}
+
+/// Makes values of what was read from `octets`, which stay where they are.
+pub(crate) fn shared(octets: &Bytes) -> impl Fn(&[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+    |value| HeaderValue::from_maybe_shared(octets.slice_ref(value))
 }
 
 /// Digits, once (RFC 9110 section 8.6).
@@ -354,6 +381,21 @@ mod tests {
     }
 
     #[test]
+    fn one_empty_line_before_a_head_is_passed_over() {
+        for empty in ["\r\n", "\n"] {
+            let text = format!("{empty}HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+            let mut inbox = BytesMut::new();
+            for (at, octet) in text[..text.len() - 4].bytes().enumerate() {
+                inbox.extend_from_slice(&[octet]);
+                assert!(take_answer(&mut inbox, false, None).unwrap().is_none(), "{at}");
+            }
+            inbox.extend_from_slice(b"\nabc");
+            let answer = take_answer(&mut inbox, false, None).unwrap().unwrap();
+            assert_eq!((answer.status(), answer.body, &inbox[..]), (StatusCode::OK, Remaining::sized(3), &b"abc"[..]));
+        }
+    }
+
+    #[test]
     fn what_is_ambiguous_or_no_http_is_refused() {
         for bad in [
             "SSH-2.0-x\r\n\r\n",
@@ -363,6 +405,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\u{1}\r\n\r\n",
             "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "\n\r\nHTTP/1.1 200 OK\r\n\r\n",
             "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n",

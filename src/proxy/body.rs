@@ -54,7 +54,7 @@ pub(crate) enum Upload {
     /// None.
     Empty,
     /// The client's.
-    Stream(UploadStream),
+    Stream(Box<UploadStream>),
 }
 
 /// A client's body, counted, its trailers filtered.
@@ -82,7 +82,7 @@ impl Upload {
         }
         let left = parts.upstreams.settings().max_body;
         let (session, checked) = (session.cloned(), parts.clock.now());
-        Self::Stream(UploadStream { incoming, announced, left, session, checked, parts: Arc::clone(parts) })
+        Self::Stream(Box::new(UploadStream { incoming, announced, left, session, checked, parts: Arc::clone(parts) }))
     }
 
     /// Whether there is none, so that a request can be sent again.
@@ -198,17 +198,16 @@ pub(crate) enum Outgoing {
 }
 
 /// Where an answer comes from.
-#[expect(clippy::large_enum_variant, reason = "it is always in a box")]
 pub(crate) enum Origin {
     /// A connection of its own, and where it goes afterwards. The answer drives it, in the client connection's own task: no other
     /// task needs to be woken, and a client that doesn't read stops the application from sending.
-    Http1(Link, Rc<Pool>),
+    Http1(Box<Link>, Rc<Pool>),
     /// A stream of a connection that others use too.
     Http2(Received),
 }
 
 impl Origin {
-    fn watch(&self) -> &Arc<Watch> {
+    fn watch(&self) -> &Rc<Watch> {
         match self {
             Self::Http1(link, _) => link.watch(),
             Self::Http2(received) => received.watch(),

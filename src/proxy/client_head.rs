@@ -4,7 +4,7 @@ use bytes::{Buf as _, BytesMut};
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Uri, Version};
 
-use super::answer::append_lines;
+use super::answer::{append_lines, shared};
 use super::body_lines::BodyLines;
 use super::remaining::Remaining;
 
@@ -24,11 +24,9 @@ pub(crate) struct Refused(pub(crate) StatusCode);
 pub(crate) const MALFORMED: Refused = Refused(StatusCode::BAD_REQUEST);
 const TOO_LARGE: Refused = Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 
-/// A head, and what follows from it.
-#[derive(Debug)]
+/// What follows from a head.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// Method, target and headers.
-    pub(crate) head: Parts,
     /// Its body.
     pub(crate) body: Remaining,
     /// Whether the client may send another request afterwards.
@@ -41,11 +39,28 @@ pub(crate) struct Asked {
     pub(crate) trailers: bool,
 }
 
-/// Takes a head from the front of what was read; `None` while it isn't complete. `searched` is where the last look ended.
+/// An empty head.
+pub(crate) fn no_head() -> Parts {
+    Request::new(()).into_parts().0
+}
+
+/// Gives back the octets that a head was read from. Room for as many headers is kept.
+pub(crate) fn forget(head: &mut Parts) {
+    head.method = Method::GET;
+    head.uri = Uri::default();
+    head.headers.clear();
+    head.extensions.clear();
+}
+
+/// Takes a head, method, target and headers, from the front of what was read, into the place of another; `None` while it isn't complete.
+/// `searched` is where the last look ended.
 ///
 /// # Errors
 /// When it is too large, isn't HTTP/1, or says in two ways where its body ends.
-pub(crate) fn take_request(inbox: &mut BytesMut, searched: &mut usize) -> Result<Option<Asked>, Refused> {
+pub(crate) fn take_request(inbox: &mut BytesMut, searched: &mut usize, head: &mut Parts) -> Result<Option<Asked>, Refused> {
+    if inbox.is_empty() {
+        return Ok(None);
+    }
     if *searched == 0 {
         // Empty lines before the request line (section 2.2).
         let empty = inbox.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
@@ -73,18 +88,17 @@ pub(crate) fn take_request(inbox: &mut BytesMut, searched: &mut usize) -> Result
     }
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else { return Err(MALFORMED) };
     let said = Said::read(parsed.headers)?;
-    let (mut head, ()) = Request::new(()).into_parts();
+    forget(head);
     head.method = Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
     head.uri = Uri::from_maybe_shared(octets.slice_ref(target.as_bytes())).map_err(|_| MALFORMED)?;
     head.version = if minor == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
-    append_lines(&mut head.headers, parsed.headers, &octets).map_err(|_| MALFORMED)?;
+    append_lines(&mut head.headers, parsed.headers, shared(&octets)).map_err(|_| MALFORMED)?;
     let body = said.body.body(minor).map_err(|_| MALFORMED)?.unwrap_or(Remaining::Nothing);
     Ok(Some(Asked {
         keeps: !said.close && (minor == 1 || said.keep_alive),
         expects: minor == 1 && said.expects && body != Remaining::Nothing,
         upgrades: minor == 1 && said.upgrades,
         trailers: said.trailers,
-        head,
         body,
     }))
 }
@@ -140,7 +154,7 @@ mod tests {
     use super::*;
 
     fn take(text: &str) -> Result<Option<Asked>, Refused> {
-        take_request(&mut BytesMut::from(text), &mut 0)
+        take_request(&mut BytesMut::from(text), &mut 0, &mut no_head())
     }
 
     fn asked(lines: &str) -> Asked {
@@ -150,17 +164,33 @@ mod tests {
     #[test]
     fn a_head_is_taken_when_it_is_complete_and_nothing_behind_it() {
         let text = "\r\n\r\nPOST /a?b HTTP/1.1\r\nHost: h\r\nA: b\r\na:  c \r\nContent-Length: 3\r\n\r\n";
-        let (mut inbox, mut searched) = (BytesMut::new(), 0);
+        let (mut inbox, mut searched, mut head) = (BytesMut::new(), 0, no_head());
         for (at, octet) in text.bytes().enumerate() {
-            assert!(take_request(&mut inbox, &mut searched).unwrap().is_none(), "{at}");
+            assert!(take_request(&mut inbox, &mut searched, &mut head).unwrap().is_none(), "{at}");
             inbox.extend_from_slice(&[octet]);
         }
         inbox.extend_from_slice(b"abc");
-        let asked = take_request(&mut inbox, &mut searched).unwrap().unwrap();
+        let asked = take_request(&mut inbox, &mut searched, &mut head).unwrap().unwrap();
         assert_eq!((&inbox[..], searched, asked.body), (&b"abc"[..], 0, Remaining::sized(3)));
-        let head = asked.head;
-        assert_eq!((head.method, head.uri.to_string(), head.version), (Method::POST, "/a?b".to_owned(), Version::HTTP_11));
+        assert_eq!((&head.method, head.uri.to_string(), head.version), (&Method::POST, "/a?b".to_owned(), Version::HTTP_11));
         assert_eq!(head.headers.get_all("a").iter().collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[test]
+    fn nothing_of_the_request_before_is_left() {
+        let mut head = no_head();
+        let mut take = |text: &str| {
+            take_request(&mut BytesMut::from(text), &mut 0, &mut head).unwrap();
+            let names: Vec<_> = head.headers.keys().map(ToString::to_string).collect();
+            let kept = head.extensions.insert("of this request").is_some();
+            (head.method.clone(), head.uri.to_string(), head.version, names, kept)
+        };
+        let first =
+            take("POST /a?b HTTP/1.0\r\nHost: h\r\nCookie: a=b\r\nCookie: c=d\r\nX-Custom: 1\r\nContent-Length: 3\r\n\r\n");
+        let names = ["host", "cookie", "x-custom", "content-length"].map(str::to_owned).to_vec();
+        assert_eq!(first, (Method::POST, "/a?b".to_owned(), Version::HTTP_10, names, false));
+        let second = take("GET / HTTP/1.1\r\nAccept: */*\r\n\r\n");
+        assert_eq!(second, (Method::GET, "/".to_owned(), Version::HTTP_11, vec!["accept".to_owned()], false));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A client's connection: TCP, TLS or unix socket, its octets judged before anybody reads them, its pauses limited.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,38 +37,38 @@ const POISON: &[u8] = b"\0\n\r\n\r\n";
 /// In which phase a client's connection is; shared by its octets, its requests and its task.
 #[derive(Debug)]
 pub(crate) struct Phase {
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     /// Requests that are being answered.
-    busy: AtomicU32,
+    busy: Cell<u32>,
     /// A head has begun.
-    in_head: AtomicBool,
+    in_head: Cell<bool>,
     /// Every request that has begun to arrive has arrived, body and all.
-    between: AtomicBool,
+    between: Cell<bool>,
     /// The octets are no longer HTTP/1.
-    upgraded: AtomicBool,
+    upgraded: Cell<bool>,
     /// Nothing more is read as a request.
-    closing: AtomicBool,
+    closing: Cell<bool>,
     /// The tick in which an octet was last read, or an exchange ended.
-    heard: AtomicU32,
+    heard: Cell<u32>,
     /// The client doesn't take what is written.
-    blocked: AtomicBool,
+    blocked: Cell<bool>,
     /// Nothing is done but waiting for the next request.
-    waiting: AtomicBool,
+    waiting: Cell<bool>,
     /// The client has closed its side, and nothing was sent to it since.
-    deaf: AtomicBool,
+    deaf: Cell<bool>,
     /// Wakes about once a second while idle, so that it can be put to sleep.
-    sleeps: AtomicBool,
+    sleeps: Cell<bool>,
     /// While a request is answered, octets must move at least so often.
     stall_limit: Duration,
 }
 
 impl Phase {
     /// A connection that has just come and must say something.
-    pub(crate) fn new(watch: Arc<Watch>, stall_limit: Duration) -> Self {
+    pub(crate) fn new(watch: Rc<Watch>, stall_limit: Duration) -> Self {
         watch.limit_total(HEAD_LIMIT);
-        let heard = AtomicU32::new(watch.tick());
-        let no = || AtomicBool::new(false);
-        let (busy, in_head) = (AtomicU32::new(0), AtomicBool::new(true));
+        let heard = Cell::new(watch.tick());
+        let no = || Cell::new(false);
+        let (busy, in_head) = (Cell::new(0), Cell::new(true));
         Self {
             watch,
             busy,
@@ -92,40 +92,40 @@ impl Phase {
 
     /// Whether a request is being answered.
     pub(crate) fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) > 0
+        self.busy.get() > 0
     }
 
     /// Whether the head of a request has begun and isn't complete.
     pub(crate) fn in_head(&self) -> bool {
-        self.in_head.load(Ordering::Relaxed)
+        self.in_head.get()
     }
 
     /// The connection's octets are a WebSocket's from now on.
     pub(crate) fn set_upgraded(&self) {
-        self.upgraded.store(true, Ordering::Relaxed);
+        self.upgraded.set(true);
     }
 
     /// Stops reading requests; the connection ends soon, one way or another.
     pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.closing.set(true);
         self.watch.limit_total(CLOSING_LIMIT);
     }
 
     /// Whether [`Self::close`] was called.
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.closing.get()
     }
 
     /// Whether nothing has come for a while, nothing is being answered, nothing has come in part, and all that was written is gone.
     pub(crate) fn is_idle(&self) -> bool {
-        let quiet = !self.is_busy() && !self.is_closing() && !self.blocked.load(Ordering::Relaxed);
-        let waits = self.waiting.load(Ordering::Relaxed) && self.between.load(Ordering::Relaxed);
+        let quiet = !self.is_busy() && !self.is_closing() && !self.blocked.get();
+        let waits = self.waiting.get() && self.between.get();
         quiet && waits && self.silent_for() >= AWAKE_FOR
     }
 
     /// Ticks since an octet was last read, or an exchange ended.
     fn silent_for(&self) -> u32 {
-        self.watch.tick().wrapping_sub(self.heard.load(Ordering::Relaxed))
+        self.watch.tick().wrapping_sub(self.heard.get())
     }
 
     fn settle(&self) {
@@ -134,7 +134,7 @@ impl Phase {
             (false, true) => self.watch.limit_total(HEAD_LIMIT),
             (false, false) => {
                 self.watch.limit_total(IDLE_LIMIT);
-                if self.sleeps.load(Ordering::Relaxed) {
+                if self.sleeps.get() {
                     self.watch.beat();
                 }
             }
@@ -143,9 +143,9 @@ impl Phase {
 
     /// What was written is gone, or is held up by the client.
     fn wrote<T>(&self, outcome: &Poll<T>) {
-        self.blocked.store(outcome.is_pending(), Ordering::Relaxed);
-        if self.deaf.load(Ordering::Relaxed) {
-            self.deaf.store(false, Ordering::Relaxed);
+        self.blocked.set(outcome.is_pending());
+        if self.deaf.get() {
+            self.deaf.set(false);
             self.watch.limit_pauses(self.stall_limit);
         }
         if outcome.is_ready() {
@@ -154,7 +154,7 @@ impl Phase {
     }
 
     fn set_in_head(&self, in_head: bool) {
-        if self.in_head.swap(in_head, Ordering::Relaxed) != in_head && !self.is_busy() {
+        if self.in_head.replace(in_head) != in_head && !self.is_busy() {
             self.settle();
         }
     }
@@ -162,23 +162,23 @@ impl Phase {
 
 /// Held while a request is answered, body included.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Phase>);
+pub(crate) struct Busy(Rc<Phase>);
 
 impl Busy {
     /// A request has come.
-    pub(crate) fn new(phase: &Arc<Phase>) -> Self {
-        if phase.busy.fetch_add(1, Ordering::Relaxed) == 0 {
+    pub(crate) fn new(phase: &Rc<Phase>) -> Self {
+        if phase.busy.replace(phase.busy.get() + 1) == 0 {
             phase.settle();
         }
-        Self(Arc::clone(phase))
+        Self(Rc::clone(phase))
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if self.0.busy.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.busy.replace(self.0.busy.get() - 1) == 1 {
             // More may have been read already.
-            self.0.heard.store(self.0.watch.tick(), Ordering::Relaxed);
+            self.0.heard.set(self.0.watch.tick());
             self.0.settle();
         }
     }
@@ -196,7 +196,7 @@ pub(crate) struct ClientIo {
     stream: ClientStream,
     /// Absent for HTTP/2.
     wire: Option<Wire>,
-    phase: Arc<Phase>,
+    phase: Rc<Phase>,
     /// What was read already, and is to be read once more.
     unread: BytesMut,
     /// As if the client had closed its side.
@@ -205,12 +205,12 @@ pub(crate) struct ClientIo {
 
 impl ClientIo {
     /// `strict`: the octets are HTTP/1.
-    pub(crate) fn new(stream: ClientStream, strict: bool, phase: Arc<Phase>) -> Self {
+    pub(crate) fn new(stream: ClientStream, strict: bool, phase: Rc<Phase>) -> Self {
         if !strict {
             // HTTP/2 has its own idea of a head; a connection without streams is idle.
             phase.set_in_head(false);
         }
-        phase.sleeps.store(strict, Ordering::Relaxed);
+        phase.sleeps.set(strict);
         Self { stream, wire: strict.then(Wire::default), phase, unread: BytesMut::new(), ended: false }
     }
 
@@ -231,7 +231,7 @@ impl ClientIo {
 
     /// Whether nothing is done but waiting for the next request, of which nothing has come.
     pub(crate) fn wait_for_request(&mut self, waits: bool) {
-        self.phase.waiting.store(waits, Ordering::Relaxed);
+        self.phase.waiting.set(waits);
     }
 
     /// In which phase the connection is.
@@ -255,7 +255,7 @@ impl ClientIo {
 
     /// The client says nothing more, and perhaps hears nothing more.
     pub(crate) fn client_closed_its_side(&mut self) {
-        self.phase.deaf.store(true, Ordering::Relaxed);
+        self.phase.deaf.set(true);
         self.phase.watch.limit_pauses(DEAF_LIMIT);
     }
 
@@ -272,14 +272,14 @@ impl ClientIo {
     /// Judges what was read behind `before`; what is malformed is replaced by what nobody takes for a request.
     fn judge(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let Some(wire) = &mut self.wire else { return };
-        if self.phase.upgraded.load(Ordering::Relaxed) {
+        if self.phase.upgraded.get() {
             self.wire = None;
             return;
         }
         let read = buf.filled().get(before..).unwrap_or_default();
         let verdict = wire.feed(read);
         self.phase.set_in_head(wire.in_head());
-        self.phase.between.store(wire.is_between(), Ordering::Relaxed);
+        self.phase.between.set(wire.is_between());
         if let Err(malformed) = verdict {
             buf.set_filled(before + malformed.good);
             // There was room for what was refused, at least one octet.
@@ -340,7 +340,7 @@ impl AsyncRead for ClientIo {
             && buf.filled().len() > before
         {
             self.phase.watch.progress();
-            self.phase.heard.store(self.phase.watch.tick(), Ordering::Relaxed);
+            self.phase.heard.set(self.phase.watch.tick());
             self.judge(buf, before);
         }
         read
@@ -373,7 +373,7 @@ impl AsyncWrite for ClientIo {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = delegate!(self, stream => Pin::new(stream).poll_flush(cx));
-        self.phase.blocked.store(flushed.is_pending(), Ordering::Relaxed);
+        self.phase.blocked.set(flushed.is_pending());
         flushed
     }
 
@@ -387,14 +387,15 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use std::future::poll_fn;
+    use std::sync::Arc;
 
     use super::super::watch::{Sweep, TICK};
     use super::*;
 
-    fn connected(sweep: &Sweep) -> (ClientIo, UnixStream, Arc<Phase>) {
+    fn connected(sweep: &Sweep) -> (ClientIo, UnixStream, Rc<Phase>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-        (ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase)), theirs, phase)
+        let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+        (ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase)), theirs, phase)
     }
 
     fn pass(sweep: &Sweep, time: Duration) {
@@ -524,8 +525,8 @@ mod tests {
         };
         let (mut client, server) = tokio::join!(connecting, accepting);
         let sweep = Sweep::default();
-        let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-        let mut io = ClientIo::new(ClientStream::Tls(Box::new(server)), true, Arc::clone(&phase));
+        let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+        let mut io = ClientIo::new(ClientStream::Tls(Box::new(server)), true, Rc::clone(&phase));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         read(&mut io).await;
         io.wait_for_request(true);

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -128,7 +129,7 @@ impl Upstream {
     }
 
     /// A new connection, within `connect_timeout`; `http1`: for HTTP/1.1 and nothing else.
-    pub(crate) async fn connect(&self, watch: Arc<Watch>, http1: bool) -> io::Result<UpstreamIo> {
+    pub(crate) async fn connect(&self, watch: Rc<Watch>, http1: bool) -> io::Result<UpstreamIo> {
         let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial(http1));
         let stream = connected.await.map_err(|_| io::ErrorKind::TimedOut)??;
         let http2 = match (&stream, &self.settings.url) {
@@ -223,7 +224,7 @@ pub(crate) struct UpstreamIo {
     stream: UpstreamStream,
     /// HTTP/2 was agreed on, or is known to be spoken.
     http2: bool,
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     /// What was read already, and is to be read once more.
     unread: BytesMut,
     /// The application takes nothing more. It may have said why before it closed, and that answer is still to be read.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::Empty;
@@ -21,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::client_head::{LARGEST_HEAD, Refused};
+use super::client_head::{Asked, LARGEST_HEAD, Refused, forget, no_head};
 use super::client_io::{ClientIo, ClientStream, Phase};
 use super::direction::poll_discard;
 use super::forwarded::Peer;
@@ -85,14 +86,17 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
         (stream, _) => (stream, false),
     };
     let peer = Peer { address, tls: matches!(stream, ClientStream::Tls(_)) };
-    let phase = Arc::new(Phase::new(worker.own.sweep.watch(), worker.stall_limit()));
-    let connection = Rc::new(ClientConnection::new(peer, Arc::clone(&phase)));
-    let io = ClientIo::new(stream, !http2, Arc::clone(&phase));
+    let phase = Rc::new(Phase::new(worker.own.sweep.watch(), worker.stall_limit()));
+    let connection = Rc::new(ClientConnection::new(peer, Rc::clone(&phase)));
+    let io = ClientIo::new(stream, !http2, Rc::clone(&phase));
     // Errors are the client's: it went away, or has heard 400 already.
     if http2 {
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let (gate, connection) = (worker.gate(), Rc::clone(&connection));
-            async move { Ok::<_, Infallible>(gate.handle(request.map(Incoming::Http2), &connection).await.into_fields()) }
+            async move {
+                let (mut head, body) = request.into_parts();
+                Ok::<_, Infallible>(gate.handle(&mut head, Incoming::Http2(body), &connection).await.into_fields())
+            }
         });
         let mut builder = http2::Builder::new(Local);
         builder
@@ -112,9 +116,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
         Guarded { serving, wind_up: http2::Connection::graceful_shutdown, winding: false, phase }.await;
     } else {
         let clock = Arc::clone(&worker.gate().parts.clock);
-        let answer = async |request, offer| {
+        let answer = async |head: &mut Parts, body, offer| {
             connection.offer.replace(offer);
-            worker.gate().handle(request, &connection).await
+            worker.gate().handle(head, body, &connection).await
         };
         serve_http1(io, answer, clock, phase).await;
     }
@@ -124,9 +128,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
 /// something to do: an idle connection costs little more than its socket.
 async fn serve_http1<B>(
     io: ClientIo,
-    answer: impl AsyncFn(Request<Incoming>, Option<Offer>) -> Answered<B>,
+    answer: impl AsyncFn(&mut Parts, Incoming, Option<Offer>) -> Answered<B>,
     clock: Arc<dyn Clock>,
-    phase: Arc<Phase>,
+    phase: Rc<Phase>,
 ) where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -134,7 +138,7 @@ async fn serve_http1<B>(
     let mut said_something = false;
     let over = loop {
         let mut serving = Box::pin(answer_requests(&http1, &answer, &*clock, phase.watch(), &mut said_something));
-        let guarded = Guarded { serving: serving.as_mut(), wind_up: |_| {}, winding: false, phase: Arc::clone(&phase) };
+        let guarded = Guarded { serving: serving.as_mut(), wind_up: |_| {}, winding: false, phase: Rc::clone(&phase) };
         match guarded.await {
             Over::Idle => drop(serving),
             Over::Ended(end) => break end,
@@ -162,7 +166,7 @@ async fn serve_http1<B>(
 /// Answers one request after the other.
 async fn answer_requests<B>(
     http1: &Rc<RefCell<Http1>>,
-    answer: &impl AsyncFn(Request<Incoming>, Option<Offer>) -> Answered<B>,
+    answer: &impl AsyncFn(&mut Parts, Incoming, Option<Offer>) -> Answered<B>,
     clock: &dyn Clock,
     watch: &Watch,
     said_something: &mut bool,
@@ -171,8 +175,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let date = || httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + clock.now().since(Timestamp::from_unix(0)));
-    let mut hurried = false;
-    loop {
+    let (mut head, mut hurried) = (no_head(), false);
+    let last = loop {
         let next = poll_fn(|cx| {
             let mut http1 = http1.borrow_mut();
             if watch.draining() && http1.is_between() {
@@ -184,40 +188,31 @@ where
                     watch.limit_total(FIRST_WORD_LIMIT);
                 }
             }
-            http1.poll_request(cx)
+            http1.poll_request(cx, &mut head)
         });
         let asked = match next.await {
             Ok(Some(asked)) => asked,
             Ok(None) => return goodbye(http1).await,
-            Err(Refused(status)) => {
-                let mut refusal = Response::new(Empty::<Bytes>::new());
-                *refusal.status_mut() = status;
-                let asker = Asker { version: Version::HTTP_11, to_head: false, keeps: false, trailers: false };
-                let mut sending = Sending::new(Answered::Fields(refusal), asker, b"", date);
-                return match poll_fn(|cx| sending.poll(cx, http1)).await {
-                    Ok(()) => goodbye(http1).await,
-                    Err(BrokenOff) => End::Closed,
-                };
-            }
+            Err(Refused(status)) => break status,
         };
         *said_something = true;
-        let mut asker = Asker {
-            version: asked.head.version,
-            to_head: asked.head.method == Method::HEAD,
-            keeps: asked.keeps,
-            trailers: asked.trailers,
-        };
-        let (taker, offer) = if asked.upgrades { Some(oneshot::channel()).unzip() } else { (None, None) };
-        let body = match asked.body {
+        let Asked { body, keeps, trailers, upgrades, .. } = asked;
+        let mut asker = Asker { version: head.version, to_head: head.method == Method::HEAD, keeps, trailers };
+        let (taker, offer) = if upgrades { Some(oneshot::channel()).unzip() } else { (None, None) };
+        let body = match body {
             Remaining::Nothing => Incoming::Nothing,
             _ => Incoming::Http1(Rc::downgrade(http1), http1.borrow().request()),
         };
-        let mut answering = pin!(answer(Request::from_parts(asked.head, body), offer));
-        let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => http1.borrow_mut().poll_gone(cx).map(|()| None),
-        });
-        let Some(answer) = answered.await else { return End::Closed };
+        let answered = {
+            let mut answering = pin!(answer(&mut head, body, offer));
+            let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => http1.borrow_mut().poll_gone(cx).map(|()| None),
+            });
+            answered.await
+        };
+        forget(&mut head);
+        let Some(answer) = answered else { return End::Closed };
         let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         if Rc::weak_count(http1) == 0 {
             // Of a body that nobody reads any more, only what is here already can be passed over.
@@ -244,6 +239,14 @@ where
             _ if http1.borrow_mut().end_request() && keeps => {}
             _ => return goodbye(http1).await,
         }
+    };
+    let mut refusal = Response::new(Empty::<Bytes>::new());
+    *refusal.status_mut() = last;
+    let asker = Asker { version: Version::HTTP_11, to_head: false, keeps: false, trailers: false };
+    let mut sending = Sending::new(Answered::Fields(refusal), asker, b"", date);
+    match poll_fn(|cx| sending.poll(cx, http1)).await {
+        Ok(()) => goodbye(http1).await,
+        Err(BrokenOff) => End::Closed,
     }
 }
 
@@ -321,7 +324,7 @@ struct Guarded<'a, S> {
     /// Answers what has been asked and closes.
     wind_up: fn(Pin<&mut S>),
     winding: bool,
-    phase: Arc<Phase>,
+    phase: Rc<Phase>,
 }
 
 impl<S: Future> Future for Guarded<'_, S> {

@@ -56,8 +56,8 @@ impl Exchange<'_> {
 /// # Errors
 /// When the application doesn't answer, or the client breaks off.
 pub(crate) async fn forward(
-    exchange: Exchange<'_>,
-    mut head: Parts,
+    exchange: &Exchange<'_>,
+    head: &mut Parts,
     body: Incoming,
     busy: Busy,
 ) -> Result<Answered<Outgoing>, Refusal> {
@@ -75,12 +75,14 @@ pub(crate) async fn forward(
     // Idempotent (RFC 9110 section 9.2.2).
     let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     let repeatable = idempotent && upload.is_empty();
-    strip(&exchange, &mut head.headers);
-    let told = Told { head: &head, framing, repeatable };
-    let (head, body) = send(&exchange, &told, upload).await?;
+    strip(exchange, &mut head.headers);
+    let told = Told { head, framing, repeatable };
+    let (head, body) = send(exchange, &told, upload).await?;
     let body = match body {
         Body::Whole(whole) => Outgoing::own(whole.into(), busy),
-        Body::From(origin) => Outgoing::Relay(Box::new(Relay::new(origin, exchange.session, Arc::clone(&gate.parts), busy))),
+        Body::From(origin) => {
+            Outgoing::Relay(Box::new(Relay::new(origin, exchange.session.clone(), Arc::clone(&gate.parts), busy)))
+        }
     };
     match head {
         AnswerHead::Fields(mut head) => {
@@ -211,6 +213,9 @@ impl Framing {
 /// Refuses a length that is no number or given twice (HTTP/2 lets that pass), and a body whose length is beyond `max_body`, before
 /// any of it is read.
 pub(crate) fn judge_length(headers: &HeaderMap, gate: &Gate) -> Result<Option<u64>, Refusal> {
+    if !hop_by_hop::has(headers, &CONTENT_LENGTH) {
+        return Ok(None);
+    }
     let announced = content_length(headers).map_err(|_| malformed_length())?;
     match (announced, gate.parts.upstreams.settings().max_body) {
         (Some(announced), Some(most)) if announced > most => Err(refusal(Failure::TooLarge)),

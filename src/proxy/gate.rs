@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderName};
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
@@ -99,7 +99,7 @@ pub(crate) type Offer = oneshot::Receiver<ClientIo>;
 /// One client's connection, as its requests know it.
 pub(crate) struct ClientConnection {
     peer: Peer,
-    pub(crate) phase: Arc<Phase>,
+    pub(crate) phase: Rc<Phase>,
     /// What the last request's host led to; nearly always it is the next one's too.
     provenance: RefCell<Option<(HeaderValue, Rc<Provenance>)>>,
     /// Of the request that is being answered.
@@ -108,7 +108,7 @@ pub(crate) struct ClientConnection {
 
 impl ClientConnection {
     /// A client that has just connected.
-    pub(crate) fn new(peer: Peer, phase: Arc<Phase>) -> Self {
+    pub(crate) fn new(peer: Peer, phase: Rc<Phase>) -> Self {
         Self { peer, phase, provenance: RefCell::default(), offer: RefCell::default() }
     }
 }
@@ -118,38 +118,11 @@ pub(crate) struct Facts {
     pub(crate) id: RequestId,
     pub(crate) host: HeaderValue,
     pub(crate) provenance: Rc<Provenance>,
-    pub(crate) manner: Manner,
 }
 
 impl Facts {
     pub(crate) fn context(&self) -> RequestContext {
         RequestContext { id: self.id.as_str().to_owned(), client: self.provenance.client, secure: self.provenance.secure }
-    }
-}
-
-/// The few headers that decide whether a refusal is a page or JSON, kept while the others go to the application.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Manner([Option<HeaderValue>; 4]);
-
-static MANNERS: [HeaderName; 4] =
-    [ACCEPT, CONTENT_TYPE, HeaderName::from_static("sec-fetch-mode"), HeaderName::from_static("sec-fetch-dest")];
-
-impl Manner {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut manner = Self::default();
-        // One look at what is there costs less than four at what may be.
-        for (name, value) in headers {
-            if let Some(at) = MANNERS.iter().position(|known| known == name)
-                && let Some(slot) = manner.0.get_mut(at)
-            {
-                slot.get_or_insert_with(|| value.clone());
-            }
-        }
-        manner
-    }
-
-    fn to_headers(&self) -> HeaderMap {
-        MANNERS.iter().zip(&self.0).filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 }
 
@@ -178,16 +151,19 @@ enum Passed {
 
 impl Gate {
     /// Answers a request.
-    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>, connection: &ClientConnection) -> Answered<Outgoing> {
+    pub(crate) async fn handle(
+        self: Rc<Self>,
+        head: &mut Parts,
+        body: Incoming,
+        connection: &ClientConnection,
+    ) -> Answered<Outgoing> {
         let busy = Busy::new(&connection.phase);
         let id = self.own.ids.next(&*self.parts.entropy);
         let log = tracing::enabled!(target: "samlgate::request", tracing::Level::DEBUG)
-            .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
-        let version = request.version();
-        let (head, body) = request.into_parts();
-        let (answer, outcome) = self.answer(head, body, id, connection, busy, version).await;
+            .then(|| Box::new((Instant::now(), head.method.clone(), head.uri.path().to_owned())));
+        let (answer, outcome) = self.answer(head, body, id, connection, busy).await;
         self.own.measure.request(outcome, answer.status());
-        if let Some((began, method, path)) = log {
+        if let Some((began, method, path)) = log.map(|log| *log) {
             let (status, micros) = (answer.status().as_u16(), began.elapsed().as_micros());
             // `?`: what a client controls is written escaped.
             tracing::debug!(target: "samlgate::request", request_id = id.as_str(), %method, ?path, status, outcome = outcome.label(), micros);
@@ -197,34 +173,32 @@ impl Gate {
 
     async fn answer(
         &self,
-        mut head: Parts,
+        head: &mut Parts,
         body: Incoming,
         id: RequestId,
         connection: &ClientConnection,
         busy: Busy,
-        version: Version,
     ) -> (Answered<Outgoing>, Outcome) {
         // A 200 would open a tunnel, so no CONNECT is a proxy's question.
         let tunnel = head.method == Method::CONNECT;
-        extended_connect::take(&mut head);
+        extended_connect::take(head);
         let asked = !tunnel && self.parts.forward_auth && self.parts.web.asked_about(&head.uri).is_some();
         if asked || tunnel {
             // gRPC's way to say no has status 200, which would let the request pass, or open the tunnel.
             head.headers.remove(CONTENT_TYPE);
         }
-        let manner = Manner::of(&head.headers);
-        let facts = match self.facts(&head, id, connection, manner.clone()) {
+        let facts = match self.facts(head, id, connection) {
             Ok(facts) => facts,
             Err(refusal) => {
                 let peer = connection.peer;
                 let context = RequestContext { id: id.as_str().to_owned(), client: peer.address, secure: peer.tls };
-                let (response, outcome) = self.refuse(refusal, &manner, &context, version, busy);
+                let (response, outcome) = self.refuse(refusal, head, &context, busy);
                 return (Answered::Fields(response), outcome);
             }
         };
         let mut busy = Some(busy);
         let passed = if asked {
-            forward_auth::answer(self, &head, &facts, connection.peer).map(|(reply, outcome)| Passed::Own(reply, outcome))
+            forward_auth::answer(self, head, &facts, connection.peer).map(|(reply, outcome)| Passed::Own(reply, outcome))
         } else {
             self.pass(head, body, &facts, connection, &mut busy).await
         };
@@ -236,7 +210,7 @@ impl Gate {
             }
             Err(refusal) => {
                 let busy = busy.unwrap_or_else(|| Busy::new(&connection.phase));
-                self.refuse(refusal, &facts.manner, &facts.context(), version, busy)
+                self.refuse(refusal, head, &facts.context(), busy)
             }
         };
         if asked {
@@ -246,7 +220,7 @@ impl Gate {
     }
 
     /// Who asks, and for which host.
-    fn facts(&self, head: &Parts, id: RequestId, connection: &ClientConnection, manner: Manner) -> Result<Facts, Refusal> {
+    fn facts(&self, head: &Parts, id: RequestId, connection: &ClientConnection) -> Result<Facts, Refusal> {
         let parts = &*self.parts;
         let peer = connection.peer;
         let trusted = parts.is_trusted(peer.address);
@@ -256,7 +230,7 @@ impl Gate {
             _ => authority_of(head).map_err(Refusal::malformed)?,
         };
         if let Some((_, provenance)) = known.filter(|(known, _)| *known == host) {
-            return Ok(Facts { id, host, provenance, manner });
+            return Ok(Facts { id, host, provenance });
         }
         let text = host.to_str().unwrap_or_default();
         let found = Provenance::of(peer, &head.headers, text, &parts.trusted_proxies, &parts.public_url);
@@ -264,14 +238,14 @@ impl Gate {
         // A copy: the value itself would keep the whole buffer that it was read into for as long as the connection lives.
         let kept = HeaderValue::from_bytes(host.as_bytes()).map_err(|_| Refusal::malformed("the Host header names no host"))?;
         *connection.provenance.borrow_mut() = Some((kept, Rc::clone(&found)));
-        Ok(Facts { id, host, provenance: found, manner })
+        Ok(Facts { id, host, provenance: found })
     }
 
     /// The order of a request. It reads from top to bottom; each step may end it. What is rare stands in a box, since every
     /// connection keeps room for this future, and every request moves it.
     async fn pass(
         &self,
-        mut head: Parts,
+        head: &mut Parts,
         body: Incoming,
         facts: &Facts,
         connection: &ClientConnection,
@@ -294,7 +268,7 @@ impl Gate {
             }
             head.uri = target.to_uri();
             let context = facts.context();
-            let answered = Box::pin(parts.web.endpoint(Request::from_parts(head, body), &context));
+            let answered = Box::pin(parts.web.endpoint(Request::from_parts(head.clone(), body), &context));
             let reply = tokio::time::timeout(OWN_LIMIT, answered).await;
             let reply = reply.map_err(|_| Refusal::new(Problem::RequestTimeout, Outcome::Timeout))?;
             return Ok(Passed::Own(reply, Outcome::Own));
@@ -305,7 +279,7 @@ impl Gate {
         let (permit, session) = match self.judge(question, facts, now)? {
             Verdict::Pass(permit, session) => (permit, session),
             Verdict::SignIn { target, terms, session } => {
-                return Box::pin(self.sign_in(&head, body, &target, &terms, session.as_deref(), facts)).await;
+                return Box::pin(self.sign_in(head, body, &target, &terms, session.as_deref(), facts)).await;
             }
             Verdict::Forbidden(why) => {
                 let page = head.uri.path_and_query().filter(|_| head.method == Method::GET).map(|page| page.as_str());
@@ -322,7 +296,7 @@ impl Gate {
             let (response, outcome) = Box::pin(upgrade::upgrade(exchange, head, body, connection, busy)).await?;
             return Ok(Passed::Forwarded(Answered::Fields(response), outcome));
         }
-        Ok(Passed::Forwarded(forward::forward(exchange, head, body, busy).await?, Outcome::Forwarded))
+        Ok(Passed::Forwarded(forward::forward(&exchange, head, body, busy).await?, Outcome::Forwarded))
     }
 
     /// Answers somebody who must sign in first, or better than for the session that there is.
@@ -349,14 +323,8 @@ impl Gate {
         Ok(Passed::Own(reply, if session.is_some() { Outcome::StepUpRequired } else { Outcome::LoginRequired }))
     }
 
-    fn refuse(
-        &self,
-        refusal: Refusal,
-        manner: &Manner,
-        context: &RequestContext,
-        version: Version,
-        busy: Busy,
-    ) -> (Response<Outgoing>, Outcome) {
+    /// `head` decides whether it is a page or JSON.
+    fn refuse(&self, refusal: Refusal, head: &Parts, context: &RequestContext, busy: Busy) -> (Response<Outgoing>, Outcome) {
         let closes = matches!(
             refusal.problem,
             Problem::BadRequest(_)
@@ -365,8 +333,8 @@ impl Gate {
                 | Problem::RequestTimeout
                 | Problem::SessionEnded
         );
-        let mut reply = self.parts.web.refuse(refusal.problem, &manner.to_headers(), context);
-        if closes && version < Version::HTTP_2 {
+        let mut reply = self.parts.web.refuse(refusal.problem, &head.headers, context);
+        if closes && head.version < Version::HTTP_2 {
             // Whoever sends one ambiguous message may have sent half of another.
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -32,6 +32,10 @@ const ROUTING: &[&str] = &[
     "proxy",
     "true-client-ip",
     "via",
+];
+
+/// More of them: those that begin with `x-`.
+const X_ROUTING: &[&str] = &[
     "x-accel-redirect",
     "x-client-ip",
     "x-cluster-client-ip",
@@ -72,7 +76,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
     let odd = matches!(folded, Cow::Owned(_));
     let folded = folded.as_ref();
     if folded.starts_with("x-") {
-        return folded.starts_with("x-forwarded") || ROUTING.contains(&folded);
+        return folded.starts_with("x-forwarded") || X_ROUTING.contains(&folded);
     }
     HOP_BY_HOP.contains(&folded) || ROUTING.contains(&folded) || (odd && FRAMING.contains(&folded))
 }
@@ -84,7 +88,11 @@ pub(crate) fn overrides_method(name: &str) -> bool {
 
 /// `_` and `.` as `-`: what they become in a CGI environment.
 pub(crate) fn fold(name: &str) -> Cow<'_, str> {
-    if name.contains(['_', '.']) { Cow::Owned(name.replace(['_', '.'], "-")) } else { Cow::Borrowed(name) }
+    if name.bytes().any(|octet| matches!(octet, b'_' | b'.')) {
+        Cow::Owned(name.replace(['_', '.'], "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// Removes from a client's headers what doesn't reach the application: hop-by-hop headers, those that `Connection` names,
@@ -146,15 +154,23 @@ pub(crate) fn tokens(line: &HeaderValue) -> impl Iterator<Item = &str> {
     members.filter_map(|member| std::str::from_utf8(member).ok()).map(str::trim).filter(|token| !token.is_empty())
 }
 
+/// Whether a header is there. Nearly always it isn't, and a look at the few names that are costs less than to look it up.
+pub(crate) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|each| each == name)
+}
+
 /// Whether a request wants to become a WebSocket (RFC 6455 section 4.1). Other upgrades are not offered to the
 /// application: `Upgrade: h2c` would open a way around every rule.
 pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     let lists = |name, word: &str| headers.get_all(name).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(word));
-    lists(UPGRADE, "websocket") && lists(CONNECTION, "upgrade")
+    has(headers, &UPGRADE) && lists(UPGRADE, "websocket") && lists(CONNECTION, "upgrade")
 }
 
 /// The trailers that a client announces. If any of them may not pass, `Trailer` is removed, and none does.
 pub(crate) fn announced_trailers(headers: &mut HeaderMap, may_pass: impl Fn(&HeaderName) -> bool) -> Vec<HeaderName> {
+    if !has(headers, &TRAILER) {
+        return Vec::new();
+    }
     let lawful = |token: &str| HeaderName::from_bytes(token.as_bytes()).ok().filter(|name| may_pass(name));
     match headers.get_all(TRAILER).iter().flat_map(tokens).map(lawful).collect() {
         Some(names) => names,
@@ -231,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_known_name_passes_the_first_letter_check() {
-        for name in HOP_BY_HOP.iter().chain(ROUTING) {
+        for name in HOP_BY_HOP.iter().chain(ROUTING).chain(X_ROUTING) {
             assert!(is_ours(name), "{name}");
             assert!(is_ours(&name.replace('-', "_")), "{name}");
         }

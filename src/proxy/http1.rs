@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http_body::Frame;
 use tokio::io::AsyncWrite as _;
 
@@ -66,17 +67,17 @@ impl Http1 {
         self.request
     }
 
-    /// The next request; `None` at the end. The last one's body must be whole.
+    /// The next request, its head in the place of another's; `None` at the end. The last one's body must be whole.
     ///
     /// # Errors
     /// When what comes is no request. Then nothing more can be read.
-    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Asked>, Refused>> {
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>, head: &mut Parts) -> Poll<Result<Option<Asked>, Refused>> {
         loop {
             self.io.wait_for_request(false);
             if self.over {
                 return Poll::Ready(Ok(None));
             }
-            match take_request(&mut self.inbox.octets, &mut self.searched) {
+            match take_request(&mut self.inbox.octets, &mut self.searched, head) {
                 Ok(Some(asked)) => {
                     self.inbox.give_room_back();
                     self.remaining = asked.body;

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(crate) struct Outbound<'a> {
 /// A connection, and the exchange on it.
 pub(crate) struct Link {
     io: UpstreamIo,
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     /// What was read and not yet taken.
     inbox: Inbox,
     outbox: Outbox,
@@ -122,7 +122,7 @@ pub(crate) struct Limits {
 
 impl Link {
     /// An exchange's beginning. `watch` is the transport's too.
-    pub(crate) fn new(io: UpstreamIo, watch: Arc<Watch>) -> Self {
+    pub(crate) fn new(io: UpstreamIo, watch: Rc<Watch>) -> Self {
         Self {
             io,
             watch,
@@ -137,7 +137,7 @@ impl Link {
     }
 
     /// Its time limits.
-    pub(crate) fn watch(&self) -> &Arc<Watch> {
+    pub(crate) fn watch(&self) -> &Rc<Watch> {
         &self.watch
     }
 

@@ -5,7 +5,6 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -168,7 +167,7 @@ impl Place {
     pub(crate) async fn send(
         mut self,
         request: Request<Upload>,
-        watch: Arc<Watch>,
+        watch: Rc<Watch>,
         limits: Limits,
         repeatable: bool,
     ) -> Result<(Parts, Received), Failure> {
@@ -232,7 +231,7 @@ fn failure_of(error: &hyper::Error, repeatable: bool, bodiless: bool) -> Failure
 
 /// An exchange under way.
 struct Progress {
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     limits: Limits,
     sent: Cell<bool>,
     /// Why the request can't be sent to its end.
@@ -316,7 +315,7 @@ impl Drop for Received {
 
 impl Received {
     /// Its time limits.
-    pub(crate) fn watch(&self) -> &Arc<Watch> {
+    pub(crate) fn watch(&self) -> &Rc<Watch> {
         &self.exchange.watch
     }
 

@@ -19,10 +19,9 @@ const MOST_IDLE: usize = 256;
 const IDLE_LIFETIME: Duration = Duration::from_secs(15);
 
 /// What a request is sent on.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would cost every request an allocation")]
 pub(crate) enum Connection {
     /// A connection of its own, for now.
-    Http1(Link),
+    Http1(Box<Link>),
     /// A place among others.
     Http2(Place),
 }
@@ -31,7 +30,9 @@ pub(crate) enum Connection {
 pub(crate) struct Pool {
     upstream: Arc<Upstream>,
     sweep: Rc<Sweep>,
-    idle: RefCell<Vec<Link>>,
+    /// In boxes, since every request moves one out and in.
+    #[expect(clippy::vec_box, reason = "see above")]
+    idle: RefCell<Vec<Box<Link>>>,
     /// Connections that speak HTTP/2, in use or not.
     multiplexed: RefCell<Vec<Multiplexed>>,
     /// As it is called in logs and metrics.
@@ -83,7 +84,7 @@ impl Pool {
     async fn dial(&self) -> io::Result<(Connection, bool)> {
         let (io, watch) = self.connect(false).await?;
         if !io.is_http2() {
-            return Ok((Connection::Http1(Link::new(io, watch)), false));
+            return Ok((Connection::Http1(Box::new(Link::new(io, watch))), false));
         }
         let begun = Multiplexed::begin(io, self.sweep.ticks().now()).await;
         self.measure.connected(begun.is_ok());
@@ -103,7 +104,7 @@ impl Pool {
     }
 
     /// An idle connection that the application hasn't closed, as far as is known.
-    fn take(&self) -> Option<Link> {
+    fn take(&self) -> Option<Box<Link>> {
         loop {
             let mut link = self.idle.borrow_mut().pop()?;
             if self.is_good(&mut link) {
@@ -116,25 +117,25 @@ impl Pool {
     ///
     /// # Errors
     /// When the application can't be reached.
-    pub(crate) async fn open(&self) -> io::Result<Link> {
+    pub(crate) async fn open(&self) -> io::Result<Box<Link>> {
         let (io, watch) = self.connect(true).await?;
-        Ok(Link::new(io, watch))
+        Ok(Box::new(Link::new(io, watch)))
     }
 
-    async fn connect(&self, http1: bool) -> io::Result<(UpstreamIo, Arc<Watch>)> {
+    async fn connect(&self, http1: bool) -> io::Result<(UpstreamIo, Rc<Watch>)> {
         let watch = self.watch();
-        let connected = self.upstream.connect(Arc::clone(&watch), http1).await;
+        let connected = self.upstream.connect(Rc::clone(&watch), http1).await;
         self.measure.connected(connected.is_ok());
         Ok((connected?, watch))
     }
 
     /// Time limits for another exchange.
-    pub(crate) fn watch(&self) -> Arc<Watch> {
+    pub(crate) fn watch(&self) -> Rc<Watch> {
         self.sweep.watch()
     }
 
     /// Takes back a connection whose answer is whole, if it can carry another request.
-    pub(crate) fn give(&self, mut link: Link) {
+    pub(crate) fn give(&self, mut link: Box<Link>) {
         link.rest();
         let mut idle = self.idle.borrow_mut();
         if link.may_be_kept() && idle.len() < MOST_IDLE {

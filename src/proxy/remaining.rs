@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::answer::append_lines;
+use super::answer::{append_lines, shared};
 use super::body_lines::Malformed;
 use super::wire::chunk_size;
 
@@ -155,7 +155,7 @@ fn trailers(octets: &Bytes) -> Result<HeaderMap, Malformed> {
         return Err(NO_TRAILERS);
     }
     let mut trailers = HeaderMap::new();
-    append_lines(&mut trailers, lines, octets)?;
+    append_lines(&mut trailers, lines, shared(octets))?;
     Ok(trailers)
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use crate::identity::headers::write_line;
 
 /// Room for a usual head, so that nothing is copied while it grows.
-const USUAL: usize = 3072;
+const USUAL: usize = 4096;
 
 /// A head that is being written.
 pub(crate) trait Head {

@@ -278,7 +278,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (ours, mut client) = UnixStream::pair().unwrap();
-            let phase = std::sync::Arc::new(Phase::new(Sweep::default().watch(), std::time::Duration::from_secs(9)));
+            let phase = std::rc::Rc::new(Phase::new(Sweep::default().watch(), std::time::Duration::from_secs(9)));
             let http1 = std::cell::RefCell::new(Http1::new(ClientIo::new(ClientStream::Unix(ours), true, phase)));
             let mut sending = Sending::new(answer, asker, begun, || "now".to_owned());
             let sent = std::future::poll_fn(|cx| sending.poll(cx, &http1)).await;

@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl End {
 pub(crate) struct Tunnel {
     application: UpstreamIo,
     /// Of the connection to the application: every octet of either direction passes there.
-    watch: Arc<Watch>,
+    watch: Rc<Watch>,
     session: Option<Arc<Session>>,
     parts: Arc<GateParts>,
     /// From the client to the application.
@@ -65,7 +66,7 @@ impl Tunnel {
     /// Between a client and the application, which has agreed.
     pub(crate) fn new(
         application: UpstreamIo,
-        watch: Arc<Watch>,
+        watch: Rc<Watch>,
         session: Option<Arc<Session>>,
         parts: Arc<GateParts>,
         busy: Busy,

@@ -40,7 +40,7 @@ enum ClientSide {
 /// When the request is none for a WebSocket after all, or the application doesn't answer, or not to this request.
 pub(crate) async fn upgrade(
     exchange: Exchange<'_>,
-    mut head: Parts,
+    head: &mut Parts,
     body: Incoming,
     connection: &ClientConnection,
     busy: Busy,
@@ -63,7 +63,7 @@ pub(crate) async fn upgrade(
     if let Some(key) = &key {
         key.write(&mut head.headers);
     }
-    let head = http1_head(&exchange, &head, Framing::WebSocket)?;
+    let head = http1_head(&exchange, head, Framing::WebSocket)?;
 
     let settings = gate.parts.upstreams.settings();
     let limits = Limits { response: settings.response_timeout, idle: settings.idle_timeout };
@@ -108,7 +108,7 @@ pub(crate) async fn upgrade(
         head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         Some(Counted::new(&gate.own))
     };
-    let watch = Arc::clone(link.watch());
+    let watch = Rc::clone(link.watch());
     let tunnel = Tunnel::new(link.into_io(), watch, exchange.session, Arc::clone(&gate.parts), busy, counted);
     match client_side {
         ClientSide::Http1(opened) => tokio::task::spawn_local(tunnel.run(async { opened.await.ok() })),

@@ -4,12 +4,9 @@
 //! of the current tick into it whenever it gets on. The worker's [`Sweep`] compares.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::Duration;
-
-use futures_util::task::AtomicWaker;
 
 /// Length of a tick: limits are kept to this precision.
 pub(crate) const TICK: Duration = Duration::from_millis(200);
@@ -19,12 +16,12 @@ const SECOND: u32 = 5;
 
 /// A worker's clock: ticks since it began. Read everywhere, written by the worker's one ticker.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ticks(Arc<AtomicU32>);
+pub(crate) struct Ticks(Rc<Cell<u32>>);
 
 impl Ticks {
     /// The current tick.
     pub(crate) fn now(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.get()
     }
 }
 
@@ -38,24 +35,24 @@ fn ticks(limit: Duration) -> u32 {
 pub(crate) struct Watch {
     now: Ticks,
     /// When something last happened.
-    last: AtomicU32,
+    last: Cell<u32>,
     /// Ticks that may pass without anything happening; 0: any number.
-    limit: AtomicU32,
+    limit: Cell<u32>,
     /// Progress doesn't count: the limit is on the whole.
-    total: AtomicBool,
-    expired: AtomicBool,
+    total: Cell<bool>,
+    expired: Cell<bool>,
     /// Somebody wants to be woken about once a second.
-    beats: AtomicBool,
+    beats: Cell<bool>,
     /// The worker shuts down.
-    draining: AtomicBool,
-    task: AtomicWaker,
+    draining: Cell<bool>,
+    task: RefCell<Option<Waker>>,
 }
 
 impl Watch {
     /// Something happened.
     pub(crate) fn progress(&self) {
-        if !self.total.load(Ordering::Relaxed) {
-            self.last.store(self.now.now(), Ordering::Relaxed);
+        if !self.total.get() {
+            self.last.set(self.now.now());
         }
     }
 
@@ -70,27 +67,27 @@ impl Watch {
     }
 
     fn arm(&self, limit: Duration, total: bool) {
-        self.total.store(total, Ordering::Relaxed);
-        self.last.store(self.now.now(), Ordering::Relaxed);
-        self.limit.store(ticks(limit), Ordering::Relaxed);
-        self.expired.store(false, Ordering::Relaxed);
+        self.total.set(total);
+        self.last.set(self.now.now());
+        self.limit.set(ticks(limit));
+        self.expired.set(false);
     }
 
     /// No limit.
     pub(crate) fn rest(&self) {
-        self.limit.store(0, Ordering::Relaxed);
-        self.beats.store(false, Ordering::Relaxed);
-        self.expired.store(false, Ordering::Relaxed);
+        self.limit.set(0);
+        self.beats.set(false);
+        self.expired.set(false);
     }
 
     /// Whether the limit has passed.
     pub(crate) fn expired(&self) -> bool {
-        self.expired.load(Ordering::Relaxed)
+        self.expired.get()
     }
 
     /// Whether the worker shuts down.
     pub(crate) fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.get()
     }
 
     /// The current tick.
@@ -100,30 +97,39 @@ impl Watch {
 
     /// From now on, and until it rests or is hushed, wakes about once a second: long streams look whether their session still lives.
     pub(crate) fn beat(&self) {
-        self.beats.store(true, Ordering::Relaxed);
+        self.beats.set(true);
     }
 
     /// No more of that.
     pub(crate) fn hush(&self) {
-        self.beats.store(false, Ordering::Relaxed);
+        self.beats.set(false);
     }
 
     /// Who is woken when the limit passes, with every beat, and when the worker shuts down.
     pub(crate) fn wakes(&self, task: &Waker) {
-        self.task.register(task);
+        let known = self.task.borrow().as_ref().is_some_and(|known| known.will_wake(task));
+        if !known {
+            self.task.replace(Some(task.clone()));
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
     }
 
     fn look(&self, now: u32) {
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit.get();
         if limit == 0 {
             return;
         }
         // The tick in which it was armed is part of the way through, so the limit passes with the tick after it.
-        if now.wrapping_sub(self.last.load(Ordering::Relaxed)) > limit {
-            self.expired.store(true, Ordering::Relaxed);
-            self.task.wake();
-        } else if now.is_multiple_of(SECOND) && self.beats.load(Ordering::Relaxed) {
-            self.task.wake();
+        if now.wrapping_sub(self.last.get()) > limit {
+            self.expired.set(true);
+            self.wake();
+        } else if now.is_multiple_of(SECOND) && self.beats.get() {
+            self.wake();
         }
     }
 }
@@ -143,25 +149,25 @@ impl Sweep {
     }
 
     /// A new watch without a limit.
-    pub(crate) fn watch(&self) -> Arc<Watch> {
-        let watch = Arc::new(Watch {
+    pub(crate) fn watch(&self) -> Rc<Watch> {
+        let watch = Rc::new(Watch {
             now: self.now.clone(),
-            last: AtomicU32::new(self.now.now()),
-            limit: AtomicU32::new(0),
-            total: AtomicBool::new(false),
-            expired: AtomicBool::new(false),
-            beats: AtomicBool::new(false),
-            draining: AtomicBool::new(self.draining.get()),
-            task: AtomicWaker::new(),
+            last: Cell::new(self.now.now()),
+            limit: Cell::new(0),
+            total: Cell::new(false),
+            expired: Cell::new(false),
+            beats: Cell::new(false),
+            draining: Cell::new(self.draining.get()),
+            task: RefCell::default(),
         });
-        self.watches.borrow_mut().push(Arc::downgrade(&watch));
+        self.watches.borrow_mut().push(Rc::downgrade(&watch));
         watch
     }
 
     /// One tick: looks at all watches and forgets those that are gone.
     pub(crate) fn tick(&self) {
         let now = self.now.now().wrapping_add(1);
-        self.now.0.store(now, Ordering::Relaxed);
+        self.now.0.set(now);
         self.each(|watch| watch.look(now));
     }
 
@@ -169,8 +175,8 @@ impl Sweep {
     pub(crate) fn drain(&self) {
         self.draining.set(true);
         self.each(|watch| {
-            watch.draining.store(true, Ordering::Relaxed);
-            watch.task.wake();
+            watch.draining.set(true);
+            watch.wake();
         });
     }
 

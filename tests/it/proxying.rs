@@ -67,6 +67,36 @@ fn who_is_signed_in_is_told_and_who_isn_t_is_asked() {
 }
 
 #[test]
+fn a_request_is_only_what_it_says_itself_whoever_asked_before_on_the_connection() {
+    let upstream = Upstream::start();
+    let gateway = Wanted::before(upstream.address).start();
+    let cookie = |user| format!("Cookie: {}\r\n", gateway.sign_in(user, &[("role", &[user])]));
+    let (alice, bob) = (cookie("alice"), cookie("bob"));
+    let mut connection = Raw::connect(gateway.address);
+    assert_eq!(
+        connection.ask(get("/a?b", &format!("{alice}X-Custom: 1\r\nTE: trailers\r\nAccept: text/html\r\n"))).status(),
+        200
+    );
+    assert_eq!(connection.ask(get("/b", &bob)).status(), 200);
+    let stranger = connection.ask(get("/c", "Sec-Fetch-Mode: cors\r\n"));
+    assert_eq!((stranger.status(), stranger.text().contains("<html")), (401, false), "{}", stranger.head);
+    assert_eq!(connection.ask(get("/d", &alice)).status(), 200);
+    // All at once: the next head is here while the one before is answered.
+    connection.send([get("/e", &bob), get("/f", "Sec-Fetch-Mode: cors\r\n"), get("/g", &alice)].concat());
+    let statuses = [(); 3].map(|()| connection.answer().unwrap().status());
+    assert_eq!(statuses, [200, 401, 200]);
+    let seen = upstream.seen();
+    let told: Vec<_> =
+        seen.iter().map(|seen| (seen.line(), seen.one("x-user"), seen.one("x-role"), seen.one("x-custom"))).collect();
+    let line = |path| format!("GET {path} HTTP/1.1");
+    let expected = [("/a?b", "alice"), ("/b", "bob"), ("/d", "alice"), ("/e", "bob"), ("/g", "alice")];
+    let expected = expected.map(|(path, user)| (line(path), user));
+    let custom = |path: &str| Some("1").filter(|_| path.contains("/a?b"));
+    let expected: Vec<_> = expected.iter().map(|(line, user)| (line.as_str(), Some(*user), Some(*user), custom(line))).collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn an_assertion_is_minted_once_and_again_at_half_its_life() {
     let upstream = Upstream::start();
     let gateway = Wanted::before(upstream.address).start();

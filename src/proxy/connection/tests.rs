@@ -9,17 +9,17 @@ use super::*;
 use crate::clock::SystemClock;
 
 /// A client, the connection that it has, its limits, and its clock.
-fn connected() -> (UnixStream, impl Future<Output = ()>, Arc<Phase>, Sweep) {
+fn connected() -> (UnixStream, impl Future<Output = ()>, Rc<Phase>, Sweep) {
     let (ours, client) = UnixStream::pair().unwrap();
     let sweep = Sweep::default();
-    let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-    let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
-    let its_phase = Arc::clone(&phase);
-    let answer = async move |request: Request<Incoming>, _| {
+    let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+    let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
+    let its_phase = Rc::clone(&phase);
+    let answer = async move |head: &mut Parts, _, _| {
         drop(Busy::new(&its_phase));
-        Answered::Fields(Response::new(Full::new(Bytes::from(request.uri().path().to_owned()))))
+        said(head.uri.path().to_owned())
     };
-    (client, serve_http1(io, answer, Arc::new(SystemClock), Arc::clone(&phase)), phase, sweep)
+    (client, serve_http1(io, answer, Arc::new(SystemClock), Rc::clone(&phase)), phase, sweep)
 }
 
 async fn pass(sweep: &Sweep, ticks: u32) {
@@ -45,22 +45,22 @@ async fn an_idle_connection_sleeps_and_wakes_up_for_the_next_request() {
             let (mut client, serving, phase, sweep) = connected();
             tokio::task::spawn_local(serving);
             pass(&sweep, 10).await;
-            let awake = Arc::strong_count(&phase);
+            let awake = Rc::strong_count(&phase);
             for path in ["/a", "/b", "/c"] {
                 let (head, end) = (format!("GET {path} HTTP/1.1\r\n"), "Host: a\r\n\r\n");
                 client.write_all(head.as_bytes()).await.unwrap();
                 pass(&sweep, 10).await;
-                assert_eq!(Arc::strong_count(&phase), awake, "half a head has come");
+                assert_eq!(Rc::strong_count(&phase), awake, "half a head has come");
                 client.write_all(end.as_bytes()).await.unwrap();
                 answer(&mut client, path).await;
                 pass(&sweep, 10).await;
-                assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps");
+                assert_eq!(Rc::strong_count(&phase), awake - 1, "it sleeps");
             }
             // Empty lines don't keep it awake, nor end it.
             for _ in 0..2 {
                 client.write_all(b"\r\n").await.unwrap();
                 pass(&sweep, 10).await;
-                assert_eq!(Arc::strong_count(&phase), awake - 1, "it sleeps again");
+                assert_eq!(Rc::strong_count(&phase), awake - 1, "it sleeps again");
             }
             // Two at once, and a body in two parts.
             client
@@ -138,19 +138,19 @@ async fn requests_that_wait_behind_a_slow_one_are_all_answered() {
         .run_until(async {
             let (ours, mut client) = UnixStream::pair().unwrap();
             let sweep = Sweep::default();
-            let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-            let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
-            let (its_phase, go) = (Arc::clone(&phase), Rc::new(tokio::sync::Notify::new()));
+            let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+            let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
+            let (its_phase, go) = (Rc::clone(&phase), Rc::new(tokio::sync::Notify::new()));
             let slow = Rc::clone(&go);
-            let answering = async move |request: Request<Incoming>, _| {
+            let answering = async move |head: &mut Parts, _, _| {
                 let busy = Busy::new(&its_phase);
-                if request.uri().path() == "/slow" {
+                if head.uri.path() == "/slow" {
                     slow.notified().await;
                 }
                 drop(busy);
-                Answered::Fields(Response::new(Full::new(Bytes::from("x"))))
+                said("x")
             };
-            let serving = serve_http1(io, answering, Arc::new(SystemClock), Arc::clone(&phase));
+            let serving = serve_http1(io, answering, Arc::new(SystemClock), Rc::clone(&phase));
             let serving = tokio::task::spawn_local(serving);
             let head = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
             client.write_all(format!("{}{}", head("/slow"), head("/quick").repeat(20)).as_bytes()).await.unwrap();
@@ -171,13 +171,13 @@ async fn with<B: Body<Data = Bytes> + Unpin + 'static>(
 ) {
     let (ours, client) = UnixStream::pair().unwrap();
     let sweep = Sweep::default();
-    let phase = Arc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-    let io = ClientIo::new(ClientStream::Unix(ours), true, Arc::clone(&phase));
+    let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
+    let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
     // As long as something is being answered, and here from then on.
-    let (busy, its_phase) = (RefCell::new(None), Arc::clone(&phase));
-    let answer = async move |request: Request<Incoming>, offer| {
+    let (busy, its_phase) = (RefCell::new(None), Rc::clone(&phase));
+    let answer = async move |head: &mut Parts, body, offer| {
         busy.borrow_mut().get_or_insert_with(|| Busy::new(&its_phase));
-        answer(request, offer).await
+        answer(Request::from_parts(head.clone(), body), offer).await
     };
     tokio::task::LocalSet::new()
         .run_until(async {
