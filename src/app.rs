@@ -90,6 +90,8 @@ impl App {
         // Its clock is calibrated for some 25 ms, so that is done beside everything else. Without an ops address nobody could read metrics,
         // so nothing is recorded.
         let metrics = config.listen.ops_address.map(|_| std::thread::spawn(metrics_of_this_process));
+        // The generator collects its first seed for some 30 ms. Without a thread for that, the first request waits.
+        let _ = std::thread::Builder::new().name("entropy".to_owned()).spawn(|| SystemEntropy.fill(&mut [0]));
         verify::prepare().map_err(AppError::Engine)?;
         let store: Arc<dyn Store> = Arc::new(MemoryStore::beginning(MemoryLimits::default(), clock.now()));
         let (stop, stopping) = watch::channel(false);

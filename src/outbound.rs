@@ -21,6 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 use crate::saml::metadata::MAX_OCTETS;
@@ -116,29 +117,35 @@ pub enum Got {
 /// Fetches documents.
 #[derive(Clone)]
 pub struct Client {
-    tls: Option<TlsConnector>,
+    /// Made for the first `https` address: reading the system's certificates takes longer than all the rest of a start.
+    tls: Arc<OnceCell<Option<TlsConnector>>>,
 }
 
 impl Client {
     /// One that trusts the system's certificate authorities.
     pub fn new() -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::trusting(roots)
+        Self { tls: Arc::default() }
     }
 
     /// One that trusts these certificate authorities.
     pub fn trusting(roots: RootCertStore) -> Self {
-        if roots.is_empty() {
-            return Self { tls: None };
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map(|builder| {
-            let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            TlsConnector::from(Arc::new(config))
-        });
-        Self { tls: config.ok() }
+        Self { tls: Arc::new(OnceCell::new_with(Some(connector(roots)))) }
+    }
+
+    /// What speaks TLS with those that are trusted.
+    ///
+    /// # Errors
+    /// When nobody is trusted.
+    async fn tls(&self) -> Result<&TlsConnector, FetchError> {
+        let of_the_system = async || {
+            let load = || {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                connector(roots)
+            };
+            tokio::task::spawn_blocking(load).await.ok().flatten()
+        };
+        self.tls.get_or_init(of_the_system).await.as_ref().ok_or(FetchError::NoRoots)
     }
 
     /// Gets a document, all of it within `limit`; not even that when `validators` say that it is known.
@@ -184,7 +191,7 @@ impl Client {
         if !url.https {
             return exchange(tcp, request, validators, most).await;
         }
-        let tls = self.tls.as_ref().ok_or(FetchError::NoRoots)?;
+        let tls = self.tls().await?;
         let name = ServerName::try_from(url.host.clone()).map_err(|error| FetchError::Tls(io::Error::other(error)))?;
         let stream = within(connect, async { tls.connect(name, tcp).await.map_err(FetchError::Tls) }).await?;
         exchange(stream, request, validators, most).await
@@ -195,6 +202,16 @@ impl Default for Client {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// `None` when nobody is trusted.
+fn connector(roots: RootCertStore) -> Option<TlsConnector> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.ok().filter(|_| !roots.is_empty())?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Some(TlsConnector::from(Arc::new(config)))
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
