@@ -117,7 +117,7 @@ pub enum Got {
 /// Fetches documents.
 #[derive(Clone)]
 pub struct Client {
-    /// Made for the first `https` address: reading the system's certificates takes longer than all the rest of a start.
+    /// Made for the first `https` address: with metadata from files, nobody needs the system's certificates.
     tls: Arc<OnceCell<Option<TlsConnector>>>,
 }
 
