@@ -137,14 +137,7 @@ impl Client {
     /// # Errors
     /// When nobody is trusted.
     async fn tls(&self) -> Result<&TlsConnector, FetchError> {
-        let of_the_system = async || {
-            let load = || {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                connector(roots)
-            };
-            tokio::task::spawn_blocking(load).await.ok().flatten()
-        };
+        let of_the_system = async || tokio::task::spawn_blocking(|| connector(system_roots())).await.ok().flatten();
         self.tls.get_or_init(of_the_system).await.as_ref().ok_or(FetchError::NoRoots)
     }
 
@@ -202,6 +195,13 @@ impl Default for Client {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The system's certificate authorities; perhaps none.
+pub(crate) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// `None` when nobody is trusted.

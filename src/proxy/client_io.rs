@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 
 use super::inbox::Readable;
+use super::transport::Transport;
 use super::watch::Watch;
 use super::wire::Wire;
 
@@ -184,16 +183,9 @@ impl Drop for Busy {
     }
 }
 
-/// The transport.
-pub(crate) enum ClientStream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
-}
-
 /// The transport with its judge.
 pub(crate) struct ClientIo {
-    stream: ClientStream,
+    stream: Transport,
     /// Absent for HTTP/2.
     wire: Option<Wire>,
     phase: Rc<Phase>,
@@ -205,7 +197,7 @@ pub(crate) struct ClientIo {
 
 impl ClientIo {
     /// `strict`: the octets are HTTP/1.
-    pub(crate) fn new(stream: ClientStream, strict: bool, phase: Rc<Phase>) -> Self {
+    pub(crate) fn new(stream: Transport, strict: bool, phase: Rc<Phase>) -> Self {
         if !strict {
             // HTTP/2 has its own idea of a head; a connection without streams is idle.
             phase.set_in_head(false);
@@ -247,7 +239,7 @@ impl ClientIo {
     /// The end will be an abrupt one.
     pub(crate) fn tear(&mut self) {
         // TLS has an end of its own, and a unix socket's peer is on this machine.
-        if let ClientStream::Tcp(stream) = &self.stream {
+        if let Transport::Tcp(stream) = &self.stream {
             // Without it the end is an ordinary one.
             let _ = stream.set_zero_linger();
         }
@@ -265,7 +257,7 @@ impl ClientIo {
     }
 
     /// The transport, if the client may still be sending what nobody reads: the rest of a body, or whatever follows something malformed.
-    pub(crate) fn into_unheard(self) -> Option<ClientStream> {
+    pub(crate) fn into_unheard(self) -> Option<Transport> {
         self.wire.is_some_and(|wire| !wire.is_between()).then_some(self.stream)
     }
 
@@ -291,27 +283,12 @@ impl ClientIo {
 
 impl Readable for ClientIo {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = match &mut self.stream {
-            ClientStream::Tcp(stream) => stream.poll_read_ready(cx),
-            ClientStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-            ClientStream::Unix(stream) => stream.poll_read_ready(cx),
-        };
-        ready.map(|_| ())
+        self.stream.poll_readable(cx)
     }
 
     fn has_read_ahead(&self) -> bool {
-        matches!(self.stream, ClientStream::Tls(_)) || !self.unread.is_empty() || self.ended || self.phase.is_closing()
+        self.stream.is_tls() || !self.unread.is_empty() || self.ended || self.phase.is_closing()
     }
-}
-
-macro_rules! delegate {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.stream {
-            ClientStream::Tcp($stream) => $call,
-            ClientStream::Tls($stream) => $call,
-            ClientStream::Unix($stream) => $call,
-        }
-    };
 }
 
 impl AsyncRead for ClientIo {
@@ -327,7 +304,7 @@ impl AsyncRead for ClientIo {
         if self.phase.is_closing() && self.wire.is_some() {
             if self.wire.take().is_some_and(|wire| wire.in_head()) {
                 // If it doesn't go out at once, the client isn't listening either.
-                let _ = delegate!(self, stream => Pin::new(stream).poll_write(cx, TOO_SLOW));
+                let _ = Pin::new(&mut self.stream).poll_write(cx, TOO_SLOW);
             }
             self.ended = true;
         }
@@ -335,7 +312,7 @@ impl AsyncRead for ClientIo {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let read = delegate!(self, stream => Pin::new(stream).poll_read(cx, buf));
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = read
             && buf.filled().len() > before
         {
@@ -349,7 +326,7 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
+        let written = Pin::new(&mut self.stream).poll_write(cx, octets);
         self.phase.wrote(&written);
         written
     }
@@ -359,32 +336,30 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.phase.wrote(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            ClientStream::Tcp(_) | ClientStream::Unix(_) => true,
-            ClientStream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = delegate!(self, stream => Pin::new(stream).poll_flush(cx));
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.phase.blocked.set(flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, stream => Pin::new(stream).poll_shutdown(cx))
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpStream, UnixStream};
 
     use std::future::poll_fn;
     use std::sync::Arc;
@@ -395,7 +370,7 @@ mod tests {
     fn connected(sweep: &Sweep) -> (ClientIo, UnixStream, Rc<Phase>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-        (ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase)), theirs, phase)
+        (ClientIo::new(Transport::Unix(ours), true, Rc::clone(&phase)), theirs, phase)
     }
 
     fn pass(sweep: &Sweep, time: Duration) {
@@ -526,7 +501,7 @@ mod tests {
         let (mut client, server) = tokio::join!(connecting, accepting);
         let sweep = Sweep::default();
         let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-        let mut io = ClientIo::new(ClientStream::Tls(Box::new(server)), true, Rc::clone(&phase));
+        let mut io = ClientIo::new(Transport::tls(server), true, Rc::clone(&phase));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         read(&mut io).await;
         io.wait_for_request(true);

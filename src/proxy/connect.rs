@@ -16,11 +16,12 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::inbox::Readable;
 use super::settings::{UpstreamSettings, UpstreamUrl};
+use super::transport::Transport;
 use super::watch::Watch;
+use crate::outbound::system_roots;
 
 /// The application, ready to be connected to: certificates are read, names are checked.
 #[derive(Clone)]
@@ -132,24 +133,22 @@ impl Upstream {
     pub(crate) async fn connect(&self, watch: Rc<Watch>, http1: bool) -> io::Result<UpstreamIo> {
         let connected = tokio::time::timeout(self.settings.connect_timeout, self.dial(http1));
         let stream = connected.await.map_err(|_| io::ErrorKind::TimedOut)??;
-        let http2 = match (&stream, &self.settings.url) {
-            (UpstreamStream::Tls(stream), _) => stream.get_ref().1.alpn_protocol() == Some(HTTP_2),
-            (_, url) => matches!(url, UpstreamUrl::H2c { .. }) && !http1,
-        };
+        let known = matches!(self.settings.url, UpstreamUrl::H2c { .. }) && !http1;
+        let http2 = known || stream.protocol() == Some(HTTP_2);
         Ok(UpstreamIo { stream, http2, watch, unread: BytesMut::new(), deaf: false })
     }
 
-    async fn dial(&self, http1: bool) -> io::Result<UpstreamStream> {
+    async fn dial(&self, http1: bool) -> io::Result<Transport> {
         match &self.settings.url {
-            UpstreamUrl::Unix(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
+            UpstreamUrl::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await?)),
             UpstreamUrl::Http { host, port } | UpstreamUrl::H2c { host, port } | UpstreamUrl::Https { host, port } => {
                 let tcp = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await?;
                 tcp.set_nodelay(true)?;
                 Ok(match &self.tls {
-                    None => UpstreamStream::Tcp(tcp),
+                    None => Transport::Tcp(tcp),
                     Some(tls) => {
                         let connector = if http1 { &tls.http1 } else { &tls.any };
-                        UpstreamStream::Tls(Box::new(connector.connect(tls.name.clone(), tcp).await?))
+                        Transport::tls(connector.connect(tls.name.clone(), tcp).await?)
                     }
                 })
             }
@@ -169,20 +168,16 @@ fn authority(host: &str, port: u16, default: u16) -> String {
 }
 
 fn tls_config(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamError> {
-    let mut roots = RootCertStore::empty();
-    match &settings.ca {
+    let roots = match &settings.ca {
         Some(file) => {
+            let mut roots = RootCertStore::empty();
             for certificate in certificates(file)? {
                 roots.add(certificate).map_err(|error| UpstreamError::File(file.clone(), error.to_string()))?;
             }
+            roots
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(UpstreamError::NoRoots);
-            }
-        }
-    }
+        None => Some(system_roots()).filter(|roots| !roots.is_empty()).ok_or(UpstreamError::NoRoots)?,
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -213,15 +208,9 @@ pub(crate) fn private_key(file: &PathBuf) -> Result<PrivateKeyDer<'static>, Upst
     PrivateKeyDer::from_pem_file(file).map_err(|error| UpstreamError::File(file.clone(), error.to_string()))
 }
 
-enum UpstreamStream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
-}
-
 /// A connection to the application; every octet that moves is progress.
 pub(crate) struct UpstreamIo {
-    stream: UpstreamStream,
+    stream: Transport,
     /// HTTP/2 was agreed on, or is known to be spoken.
     http2: bool,
     watch: Rc<Watch>,
@@ -262,27 +251,12 @@ impl UpstreamIo {
 
 impl Readable for UpstreamIo {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = match &mut self.stream {
-            UpstreamStream::Tcp(stream) => stream.poll_read_ready(cx),
-            UpstreamStream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
-            UpstreamStream::Unix(stream) => stream.poll_read_ready(cx),
-        };
-        ready.map(|_| ())
+        self.stream.poll_readable(cx)
     }
 
     fn has_read_ahead(&self) -> bool {
-        matches!(self.stream, UpstreamStream::Tls(_)) || !self.unread.is_empty()
+        self.stream.is_tls() || !self.unread.is_empty()
     }
-}
-
-macro_rules! delegate {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.stream {
-            UpstreamStream::Tcp($stream) => $call,
-            UpstreamStream::Tls($stream) => $call,
-            UpstreamStream::Unix($stream) => $call,
-        }
-    };
 }
 
 impl AsyncRead for UpstreamIo {
@@ -292,7 +266,7 @@ impl AsyncRead for UpstreamIo {
             buf.put_slice(&self.unread.split_to(again));
             return Poll::Ready(Ok(()));
         }
-        let read = delegate!(self, stream => Pin::new(stream).poll_read(cx, buf));
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             self.watch.progress();
         }
@@ -305,7 +279,7 @@ impl AsyncWrite for UpstreamIo {
         if self.deaf {
             return Poll::Ready(Ok(octets.len()));
         }
-        let written = delegate!(self, stream => Pin::new(stream).poll_write(cx, octets));
+        let written = Pin::new(&mut self.stream).poll_write(cx, octets);
         self.written(written, octets.len())
     }
 
@@ -318,22 +292,19 @@ impl AsyncWrite for UpstreamIo {
         if self.deaf {
             return Poll::Ready(Ok(length));
         }
-        let written = delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.written(written, length)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            UpstreamStream::Tcp(_) | UpstreamStream::Unix(_) => true,
-            UpstreamStream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.deaf {
             return Poll::Ready(Ok(()));
         }
-        match delegate!(self, stream => Pin::new(stream).poll_flush(cx)) {
+        match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Err(error)) => self.written(Poll::Ready(Err(error)), 0).map_ok(|_| ()),
             flushed => flushed,
         }
@@ -343,7 +314,7 @@ impl AsyncWrite for UpstreamIo {
         if self.deaf {
             return Poll::Ready(Ok(()));
         }
-        delegate!(self, stream => Pin::new(stream).poll_shutdown(cx))
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 use super::client_head::{Asked, LARGEST_HEAD, Refused, forget, no_head};
-use super::client_io::{ClientIo, ClientStream, Phase};
+use super::client_io::{ClientIo, Phase};
 use super::direction::poll_discard;
 use super::forwarded::Peer;
 use super::gate::{ClientConnection, Offer};
@@ -32,6 +32,7 @@ use super::incoming::Incoming;
 use super::proxy_protocol;
 use super::remaining::Remaining;
 use super::sending::{Answered, Asker, BrokenOff, Sending};
+use super::transport::Transport;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::{Clock, Timestamp};
@@ -62,7 +63,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 }
 
 /// Serves a client that has just connected.
-pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut address: IpAddr) {
+pub(crate) async fn serve(worker: Rc<Worker>, mut stream: Transport, mut address: IpAddr) {
     if worker.proxy_protocol && worker.gate().parts.is_trusted(address) {
         match announced(&mut stream).await {
             // Who it is, isn't said: nobody to be trusted, whoever passes the octets on.
@@ -75,17 +76,17 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut stream: ClientStream, mut addr
             }
         }
     }
-    let (stream, http2) = match (stream, &worker.tls) {
-        (ClientStream::Tcp(tcp), Some(tls)) => {
+    let stream = match (stream, &worker.tls) {
+        (Transport::Tcp(tcp), Some(tls)) => {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(tcp)).await else {
                 return;
             };
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            (ClientStream::Tls(Box::new(stream)), http2)
+            Transport::tls(stream)
         }
-        (stream, _) => (stream, false),
+        (stream, _) => stream,
     };
-    let peer = Peer { address, tls: matches!(stream, ClientStream::Tls(_)) };
+    let http2 = stream.protocol() == Some(b"h2");
+    let peer = Peer { address, tls: stream.is_tls() };
     let phase = Rc::new(Phase::new(worker.own.sweep.watch(), worker.stall_limit()));
     let connection = Rc::new(ClientConnection::new(peer, Rc::clone(&phase)));
     let io = ClientIo::new(stream, !http2, Rc::clone(&phase));
@@ -267,10 +268,10 @@ async fn linger(http1: Http1, watch: &Watch) {
             return Poll::Ready(());
         }
         match &mut stream {
-            ClientStream::Tcp(stream) => poll_last(cx, stream),
+            Transport::Tcp(stream) => poll_last(cx, stream),
             // What comes is thrown away, so nobody needs to decrypt it.
-            ClientStream::Tls(stream) => poll_last(cx, stream.get_mut().0),
-            ClientStream::Unix(stream) => poll_last(cx, stream),
+            Transport::Tls(stream) => poll_last(cx, stream.get_mut().0),
+            Transport::Unix(stream) => poll_last(cx, stream),
         }
     })
     .await;
@@ -287,15 +288,10 @@ fn poll_last(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + AsyncWrite + U
 }
 
 /// Whose connection it is, by the PROXY protocol.
-async fn announced(stream: &mut ClientStream) -> io::Result<Option<IpAddr>> {
-    let taken = async {
-        match stream {
-            ClientStream::Tcp(stream) => proxy_protocol::take(stream).await,
-            ClientStream::Unix(stream) => proxy_protocol::take(stream).await,
-            ClientStream::Tls(stream) => proxy_protocol::take(stream).await,
-        }
-    };
-    tokio::time::timeout(HANDSHAKE_LIMIT, taken).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+async fn announced(stream: &mut Transport) -> io::Result<Option<IpAddr>> {
+    tokio::time::timeout(HANDSHAKE_LIMIT, proxy_protocol::take(stream))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// How an HTTP/1.1 connection ends.

@@ -15,10 +15,11 @@ use tokio::io::AsyncWrite as _;
 use super::body::BodyError;
 use super::body_lines::Malformed;
 use super::client_head::{Asked, MALFORMED, Refused, take_request};
-use super::client_io::{ClientIo, ClientStream};
+use super::client_io::ClientIo;
 use super::inbox::{Inbox, Readable as _};
 use super::outbox::Outbox;
 use super::remaining::{Piece, Remaining};
+use super::transport::Transport;
 
 /// So often is read from what has arrived of a body that nobody wants.
 const MOST_UNWANTED: u32 = 8;
@@ -247,7 +248,7 @@ impl Http1 {
     }
 
     /// See [`ClientIo::into_unheard`].
-    pub(crate) fn into_unheard(self) -> Option<ClientStream> {
+    pub(crate) fn into_unheard(self) -> Option<Transport> {
         self.io.into_unheard()
     }
 

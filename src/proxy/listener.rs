@@ -9,8 +9,8 @@ use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::client_io::ClientStream;
 use super::settings::Address;
+use super::transport::Transport;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -121,15 +121,15 @@ impl Listener {
     }
 
     /// The next client: transport and address.
-    pub(crate) async fn accept(&self) -> io::Result<(ClientStream, IpAddr)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Transport, IpAddr)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((ClientStream::Tcp(stream), peer.ip().to_canonical()))
+                Ok((Transport::Tcp(stream), peer.ip().to_canonical()))
             }
             // Whoever may open the socket's file is on this machine.
-            Self::Unix(listener) => Ok((ClientStream::Unix(listener.accept().await?.0), IpAddr::V4(Ipv4Addr::LOCALHOST))),
+            Self::Unix(listener) => Ok((Transport::Unix(listener.accept().await?.0), IpAddr::V4(Ipv4Addr::LOCALHOST))),
         }
     }
 }

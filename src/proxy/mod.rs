@@ -1,4 +1,4 @@
-//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `tls`, `client_io`,
+//! The data plane. A connection meets it in this order: `listener`, `worker`, `connection` (with `proxy_protocol`, `tls`, `transport`, `client_io`,
 //! `wire`; HTTP/1.1 is `http1` with `client_head`, `inbox`, `remaining` and `sending`, HTTP/2 is hyper's), `gate` (with `judge`), then `forward`
 //! or `upgrade`, which reach the application through `pool`, `link` (HTTP/1.1, with `outbox` and `answer`) or `multiplexed` (HTTP/2),
 //! `request_head` and `connect`. A WebSocket, of HTTP/2 too (`extended_connect`), is then a `tunnel` of two `direction`s, which know
@@ -41,6 +41,7 @@ mod sending;
 mod server;
 pub mod settings;
 mod tls;
+mod transport;
 mod tunnel;
 mod upgrade;
 mod watch;

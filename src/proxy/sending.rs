@@ -265,7 +265,8 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
 
-    use super::super::client_io::{ClientIo, ClientStream, Phase};
+    use super::super::client_io::{ClientIo, Phase};
+    use super::super::transport::Transport;
     use super::super::watch::Sweep;
     use super::*;
 
@@ -279,7 +280,7 @@ mod tests {
         runtime.block_on(async {
             let (ours, mut client) = UnixStream::pair().unwrap();
             let phase = std::rc::Rc::new(Phase::new(Sweep::default().watch(), std::time::Duration::from_secs(9)));
-            let http1 = std::cell::RefCell::new(Http1::new(ClientIo::new(ClientStream::Unix(ours), true, phase)));
+            let http1 = std::cell::RefCell::new(Http1::new(ClientIo::new(Transport::Unix(ours), true, phase)));
             let mut sending = Sending::new(answer, asker, begun, || "now".to_owned());
             let sent = std::future::poll_fn(|cx| sending.poll(cx, &http1)).await;
             drop(http1);

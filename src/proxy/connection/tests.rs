@@ -13,7 +13,7 @@ fn connected() -> (UnixStream, impl Future<Output = ()>, Rc<Phase>, Sweep) {
     let (ours, client) = UnixStream::pair().unwrap();
     let sweep = Sweep::default();
     let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-    let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
+    let io = ClientIo::new(Transport::Unix(ours), true, Rc::clone(&phase));
     let its_phase = Rc::clone(&phase);
     let answer = async move |head: &mut Parts, _, _| {
         drop(Busy::new(&its_phase));
@@ -139,7 +139,7 @@ async fn requests_that_wait_behind_a_slow_one_are_all_answered() {
             let (ours, mut client) = UnixStream::pair().unwrap();
             let sweep = Sweep::default();
             let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-            let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
+            let io = ClientIo::new(Transport::Unix(ours), true, Rc::clone(&phase));
             let (its_phase, go) = (Rc::clone(&phase), Rc::new(tokio::sync::Notify::new()));
             let slow = Rc::clone(&go);
             let answering = async move |head: &mut Parts, _, _| {
@@ -172,7 +172,7 @@ async fn with<B: Body<Data = Bytes> + Unpin + 'static>(
     let (ours, client) = UnixStream::pair().unwrap();
     let sweep = Sweep::default();
     let phase = Rc::new(Phase::new(sweep.watch(), Duration::from_secs(600)));
-    let io = ClientIo::new(ClientStream::Unix(ours), true, Rc::clone(&phase));
+    let io = ClientIo::new(Transport::Unix(ours), true, Rc::clone(&phase));
     // As long as something is being answered, and here from then on.
     let (busy, its_phase) = (RefCell::new(None), Rc::clone(&phase));
     let answer = async move |head: &mut Parts, body, offer| {
