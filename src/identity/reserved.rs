@@ -119,17 +119,16 @@ pub(super) const LONGEST_NAME: usize = 96;
 #[derive(Clone, Debug)]
 pub(super) struct Reserved {
     /// Folded names by their length.
-    exact: Vec<Vec<Box<[u8]>>>,
-    /// The first octets of names of each length, and those of prefixes at 0; most headers begin with none of them.
-    beginnings: Vec<Beginnings>,
+    exact: Vec<Names>,
+    /// Beginnings of folded names.
+    prefixes: Names,
 }
 
 impl Reserved {
     /// The well-known names, those of all presets and `more`.
     pub(super) fn new<'a>(more: impl Iterator<Item = &'a str>) -> Self {
-        let mut reserved =
-            Self { exact: vec![Vec::new(); LONGEST_NAME + 1], beginnings: vec![Beginnings::default(); LONGEST_NAME + 1] };
-        WELL_KNOWN_PREFIXES.iter().for_each(|prefix| reserved.begin(0, prefix.as_bytes()));
+        let mut reserved = Self { exact: vec![Names::default(); LONGEST_NAME + 1], prefixes: Names::default() };
+        WELL_KNOWN_PREFIXES.iter().for_each(|prefix| reserved.prefixes.add(prefix));
         WELL_KNOWN.iter().for_each(|name| reserved.add(name));
         PRESETS.iter().flat_map(Preset::headers).for_each(|name| reserved.add(name));
         more.for_each(|name| reserved.add(name));
@@ -138,18 +137,8 @@ impl Reserved {
 
     /// One more name.
     pub(super) fn add(&mut self, name: &str) {
-        let name = folded(name).into_bytes().into_boxed_slice();
-        self.begin(name.len(), &name);
-        if let Some(same_length) = self.exact.get_mut(name.len())
-            && !same_length.contains(&name)
-        {
-            same_length.push(name);
-        }
-    }
-
-    fn begin(&mut self, length: usize, name: &[u8]) {
-        if let Some(beginnings) = self.beginnings.get_mut(length) {
-            beginnings.add(name);
+        if let Some(same_length) = self.exact.get_mut(name.len()) {
+            same_length.add(&folded(name));
         }
     }
 
@@ -157,32 +146,36 @@ impl Reserved {
     /// server can't tell it from another one (its own SCRIPT_NAME, for one), and hardly anybody needs it. So what is compared is folded.
     pub(super) fn has(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
-        if name.iter().fold(false, |odd, octet| odd | (fold_octet(*octet) != *octet)) {
-            return true;
-        }
-        let may_be = |length: usize| self.beginnings.get(length).is_some_and(|beginnings| beginnings.may_be(name));
-        let same_length = || self.exact.get(name.len()).into_iter().flatten();
-        (may_be(name.len()) && same_length().any(|known| **known == *name))
-            || (may_be(0) && WELL_KNOWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes())))
+        name.iter().fold(false, |odd, octet| odd | (fold_octet(*octet) != *octet))
+            || self.exact.get(name.len()).is_some_and(|same_length| same_length.any(name, |known| known == name))
+            || self.prefixes.any(name, |prefix| name.starts_with(prefix))
     }
 }
 
-/// The first octets of some names.
-#[derive(Clone, Copy, Debug, Default)]
-struct Beginnings(u128);
+/// Some names.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    list: Vec<Box<[u8]>>,
+    /// A bit for the first octet of each: most headers begin with none of them.
+    beginnings: u128,
+}
 
-impl Beginnings {
-    fn of(name: &[u8]) -> u128 {
+impl Names {
+    fn add(&mut self, name: &str) {
+        let name = name.as_bytes();
+        if !self.list.iter().any(|known| **known == *name) {
+            self.beginnings |= Self::beginning(name);
+            self.list.push(name.into());
+        }
+    }
+
+    /// Whether one that begins with the same octet as `name` is what is looked for.
+    fn any(&self, name: &[u8], is_it: impl Fn(&[u8]) -> bool) -> bool {
+        self.beginnings & Self::beginning(name) != 0 && self.list.iter().any(|known| is_it(known))
+    }
+
+    fn beginning(name: &[u8]) -> u128 {
         name.first().and_then(|first| 1_u128.checked_shl(u32::from(*first))).unwrap_or(0)
-    }
-
-    fn add(&mut self, name: &[u8]) {
-        self.0 |= Self::of(name);
-    }
-
-    /// Whether this name begins like one of them.
-    fn may_be(self, name: &[u8]) -> bool {
-        self.0 & Self::of(name) != 0
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use super::body_lines::{BodyLines, Malformed, digits};
-use super::hop_by_hop::is_hop_by_hop;
+use super::hop_by_hop::{has, is_hop_by_hop};
 use super::remaining::Remaining;
 use crate::web::Cookies;
 
@@ -258,6 +258,9 @@ pub(crate) fn shared(octets: &Bytes) -> impl Fn(&[u8]) -> Result<HeaderValue, In
 
 /// Digits, once (RFC 9110 section 8.6).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    if !has(headers, &CONTENT_LENGTH) {
+        return Ok(None);
+    }
     let mut lines = headers.get_all(CONTENT_LENGTH).iter();
     match (lines.next(), lines.next()) {
         (None, _) => Ok(None),

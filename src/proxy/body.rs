@@ -239,7 +239,7 @@ impl Origin {
 /// The application's answer.
 pub(crate) struct Relay {
     /// Absent once the body is whole, or has failed.
-    origin: Option<Box<Origin>>,
+    origin: Option<Origin>,
     session: Option<Arc<Session>>,
     /// It has a length, so it ends by itself.
     sized: bool,
@@ -250,7 +250,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// The body that comes from there.
-    pub(crate) fn new(origin: Box<Origin>, session: Option<Arc<Session>>, parts: Arc<GateParts>, busy: Busy) -> Self {
+    pub(crate) fn new(origin: Origin, session: Option<Arc<Session>>, parts: Arc<GateParts>, busy: Busy) -> Self {
         let checked = origin.watch().tick();
         let sized = origin.length_left().is_some();
         if session.is_some() {
@@ -270,7 +270,7 @@ impl Relay {
             Poll::Ready(frame) => frame,
         };
         let whole = self.origin.take_if(|origin| origin.is_whole());
-        match (&frame, whole.map(|origin| *origin)) {
+        match (&frame, whole) {
             (Some(Err(_)), _) => self.origin = None,
             // The body is whole: the connection can carry another request.
             (_, Some(Origin::Http1(link, pool))) => pool.give(link),

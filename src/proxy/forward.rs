@@ -107,7 +107,7 @@ struct Told<'a> {
 enum Body {
     /// All of it is here.
     Whole(Bytes),
-    From(Box<Origin>),
+    From(Origin),
 }
 
 /// Sends over a connection that is there, or a new one; once more when it turns out that the application had closed it.
@@ -136,7 +136,7 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
                                 pool.give(link);
                                 Body::Whole(whole)
                             }
-                            None => Body::From(Box::new(Origin::Http1(link, Rc::clone(pool)))),
+                            None => Body::From(Origin::Http1(link, Rc::clone(pool))),
                         };
                         return Ok((answer.head, body));
                     }
@@ -148,7 +148,7 @@ async fn send(exchange: &Exchange<'_>, told: &Told<'_>, mut upload: Upload) -> R
                 match Box::pin(place.send(request, pool.watch(), limits, repeatable)).await {
                     Ok((head, received)) => {
                         pool.measure().answered(began.elapsed());
-                        return Ok((AnswerHead::Fields(head), Body::From(Box::new(Origin::Http2(received)))));
+                        return Ok((AnswerHead::Fields(head), Body::From(Origin::Http2(received))));
                     }
                     Err(failure) => failure,
                 }
@@ -213,9 +213,6 @@ impl Framing {
 /// Refuses a length that is no number or given twice (HTTP/2 lets that pass), and a body whose length is beyond `max_body`, before
 /// any of it is read.
 pub(crate) fn judge_length(headers: &HeaderMap, gate: &Gate) -> Result<Option<u64>, Refusal> {
-    if !hop_by_hop::has(headers, &CONTENT_LENGTH) {
-        return Ok(None);
-    }
     let announced = content_length(headers).map_err(|_| malformed_length())?;
     match (announced, gate.parts.upstreams.settings().max_body) {
         (Some(announced), Some(most)) if announced > most => Err(refusal(Failure::TooLarge)),

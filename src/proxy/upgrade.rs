@@ -86,7 +86,7 @@ pub(crate) async fn upgrade(
         if let Some(whole) = link.take_whole() {
             return Ok((Response::from_parts(head, Outgoing::own(whole.into(), busy)), Outcome::Forwarded));
         }
-        let relay = Relay::new(Box::new(Origin::Http1(link, Rc::clone(pool))), exchange.session, Arc::clone(&gate.parts), busy);
+        let relay = Relay::new(Origin::Http1(link, Rc::clone(pool)), exchange.session, Arc::clone(&gate.parts), busy);
         return Ok((Response::from_parts(head, Outgoing::Relay(Box::new(relay))), Outcome::Forwarded));
     }
     let agreed = head.headers.get_all(UPGRADE).iter().flat_map(hop_by_hop::tokens).any(|to| to.eq_ignore_ascii_case("websocket"));
